@@ -1,0 +1,1 @@
+//! Compiled access rules: reading and matching.

@@ -1,0 +1,1 @@
+//! What the supervision programs share: service directories and their status.

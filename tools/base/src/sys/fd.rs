@@ -1,0 +1,121 @@
+//! Descriptors: pipes, duplicates, flags, plain reads and writes.
+
+use super::{check, retry};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Standard input, whether open or not.
+pub const STDIN: BorrowedFd<'static> = number(0);
+/// Standard output, whether open or not.
+pub const STDOUT: BorrowedFd<'static> = number(1);
+/// Standard error, whether open or not.
+pub const STDERR: BorrowedFd<'static> = number(2);
+
+/// A descriptor that the caller of this program passed by its number, say 6 under tcpclient.
+/// If it is not open, its use fails with EBADF.
+pub const fn number(fd: RawFd) -> BorrowedFd<'static> {
+    assert!(fd >= 0);
+    // SAFETY: not -1. A number without an open file makes calls fail, nothing worse: no program
+    // here keeps memory behind a descriptor.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// Takes over an inherited descriptor, so that dropping it closes it.
+pub fn take(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD only looks; from_raw_fd follows only if the number is open.
+    check(unsafe { libc::fcntl(fd, libc::F_GETFD) })?;
+    // SAFETY: open, and inherited, so that nothing else in this process owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Closes a descriptor by its number; one that is not open is no error.
+pub fn close(fd: RawFd) {
+    // SAFETY: callers name inherited descriptors that nothing in this process owns.
+    unsafe { libc::close(fd) };
+}
+
+/// Makes the number `to` a copy of `from` that a child inherits.
+pub fn copy_to(from: BorrowedFd, to: RawFd) -> io::Result<()> {
+    if from.as_raw_fd() == to {
+        return keep_across_exec(from);
+    }
+    // SAFETY: dup2 replaces `to`, which callers name because a protocol fixes it.
+    retry(|| unsafe { libc::dup2(from.as_raw_fd(), to) }).map(drop)
+}
+
+/// A pipe: its read end and its write end, both closed at exec.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel fills the two numbers.
+    check(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) })?;
+    // SAFETY: fresh from pipe2 and owned by nobody else.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Lets the programs that this one becomes or starts inherit the descriptor.
+pub fn keep_across_exec(fd: BorrowedFd) -> io::Result<()> {
+    // SAFETY: changes a flag of an open descriptor; no memory is involved.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, 0) }).map(drop)
+}
+
+/// Closes the descriptor at exec.
+pub fn close_at_exec(fd: BorrowedFd) -> io::Result<()> {
+    // SAFETY: changes a flag of an open descriptor; no memory is involved.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) }).map(drop)
+}
+
+/// Makes reads and writes fail with EAGAIN instead of waiting, or wait again. The setting
+/// belongs to the open file, so everybody who shares it is concerned.
+pub fn set_nonblocking(fd: BorrowedFd, on: bool) -> io::Result<()> {
+    // SAFETY: reads and changes flags of an open descriptor; no memory is involved.
+    let flags = check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    let wanted = if on { flags | libc::O_NONBLOCK } else { flags & !libc::O_NONBLOCK };
+    // SAFETY: as above.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) }).map(drop)
+}
+
+/// Whether the number is open.
+pub fn is_open(fd: RawFd) -> bool {
+    // SAFETY: F_GETFD only looks.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// One read, tried again after a signal. 0 is the end.
+pub fn read(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match read_once(fd, into) {
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// One read; a signal ends it with EINTR.
+pub fn read_once(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the kernel writes at most into.len() bytes into the slice.
+    let count = unsafe { libc::read(fd.as_raw_fd(), into.as_mut_ptr().cast(), into.len()) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
+/// One write, tried again after a signal; it may take fewer bytes.
+pub fn write(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the kernel reads at most bytes.len() bytes of the slice.
+        let count = unsafe { libc::write(fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len()) };
+        match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Writes all bytes, in as many writes as it takes.
+pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(fd, bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Users and groups: who this process is, becoming somebody else, and the system's users as
+//! /etc/passwd and /etc/group name them. No NSS, so that static programs can ask; programs that
+//! need NSS link dynamically and use `sys::nss`.
+
+use super::check;
+use std::io;
+
+/// Where the system's own users are.
+const PASSWD: &str = "/etc/passwd";
+/// Where the system's own groups are.
+const GROUP: &str = "/etc/group";
+
+/// Somebody to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+    /// All groups; for most programs just `gid`.
+    pub groups: Vec<u32>,
+}
+
+impl User {
+    /// With that one group alone.
+    pub fn new(uid: u32, gid: u32) -> Self {
+        User { uid, gid, groups: vec![gid] }
+    }
+}
+
+/// An account of /etc/passwd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Login name.
+    pub name: Vec<u8>,
+    /// User number.
+    pub uid: u32,
+    /// Group number.
+    pub gid: u32,
+    /// Home folder.
+    pub home: Vec<u8>,
+    /// Login shell.
+    pub shell: Vec<u8>,
+}
+
+/// The real user number of this process.
+pub fn real_uid() -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::getuid() }
+}
+
+/// The effective user number of this process.
+pub fn effective_uid() -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The effective group number of this process.
+pub fn effective_gid() -> u32 {
+    // SAFETY: cannot fail.
+    unsafe { libc::getegid() }
+}
+
+/// Sets the groups of this process.
+pub fn set_groups(groups: &[u32]) -> io::Result<()> {
+    // SAFETY: the kernel reads groups.len() numbers.
+    check(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// Sets real, effective and saved group.
+pub fn set_gid(gid: u32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::setgid(gid) }).map(drop)
+}
+
+/// Sets real, effective and saved user.
+pub fn set_uid(uid: u32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::setuid(uid) }).map(drop)
+}
+
+/// Becomes this user for good: groups, gid, uid, in this order, then checks that root is out of
+/// reach. Allocates nothing.
+pub fn become_user(user: &User) -> io::Result<()> {
+    set_groups(&user.groups)?;
+    set_gid(user.gid)?;
+    set_uid(user.uid)?;
+    if user.uid != 0 && set_uid(0).is_ok() {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    Ok(())
+}
+
+/// The account of this name in /etc/passwd.
+pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
+    Ok(lines(PASSWD)?
+        .split(|byte| *byte == b'\n')
+        .filter_map(parse_account)
+        .find(|a| a.name == name))
+}
+
+/// The account of this number in /etc/passwd; the first one if several share it.
+pub fn account_of(uid: u32) -> io::Result<Option<Account>> {
+    Ok(lines(PASSWD)?.split(|byte| *byte == b'\n').filter_map(parse_account).find(|a| a.uid == uid))
+}
+
+/// The number of the group of this name in /etc/group.
+pub fn group(name: &[u8]) -> io::Result<Option<u32>> {
+    let text = lines(GROUP)?;
+    Ok(text.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        (fields.next()? == name).then(|| number(fields.nth(1)?))?
+    }))
+}
+
+fn lines(file: &str) -> io::Result<Vec<u8>> {
+    std::fs::read(file)
+}
+
+/// `name:password:uid:gid:gecos:home:shell`.
+fn parse_account(line: &[u8]) -> Option<Account> {
+    let mut fields = line.split(|byte| *byte == b':');
+    let name = fields.next()?.to_vec();
+    let uid = number(fields.nth(1)?)?;
+    let gid = number(fields.next()?)?;
+    let home = fields.nth(1)?.to_vec();
+    let shell = fields.next().unwrap_or_default().to_vec();
+    Some(Account { name, uid, gid, home, shell })
+}
+
+fn number(field: &[u8]) -> Option<u32> {
+    crate::number::decimal(field)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_read_field_by_field() {
+        let account = parse_account(b"alias:x:7790:2108:the alias:/var/qmail/alias:/bin/true");
+        let expected = Account {
+            name: b"alias".to_vec(),
+            uid: 7790,
+            gid: 2108,
+            home: b"/var/qmail/alias".to_vec(),
+            shell: b"/bin/true".to_vec(),
+        };
+        assert_eq!(account, Some(expected));
+        assert_eq!(parse_account(b"+::::::"), None);
+        assert_eq!(parse_account(b""), None);
+    }
+
+    #[test]
+    fn root_is_everywhere() {
+        assert_eq!(account(b"root").unwrap().map(|root| root.uid), Some(0));
+        assert_eq!(group(b"root").unwrap(), Some(0));
+        assert_eq!(group(b"no such group").unwrap(), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! The system calls that std lacks or does differently, and all `unsafe` code of catena.
+//!
+//! One subject per file, one call or one inseparable pair per function. Every program here has
+//! one thread: the few process-wide settings below rely on it and say so.
+#![allow(unsafe_code)]
+
+pub mod clock;
+pub mod exec;
+pub mod fd;
+pub mod fork;
+pub mod ids;
+pub mod lock;
+pub mod poll;
+pub mod signal;
+pub mod spawn;
+pub mod start;
+pub mod wait;
+
+use std::io;
+
+/// A system call's result: -1 means that errno says why.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// As [`check`], trying again when a signal came in between.
+fn retry(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
+    loop {
+        match check(call()) {
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            other => return other,
+        }
+    }
+}

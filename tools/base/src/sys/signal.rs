@@ -1,0 +1,173 @@
+//! Signals: ignored, default, as an exit, or as events of a poll loop. No work in a handler.
+
+use super::check;
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// A signal's number.
+pub type Signal = libc::c_int;
+
+/// Signals whose disposition this process has changed, as bits: a child gets the default back.
+static CHANGED: AtomicU64 = AtomicU64::new(0);
+
+/// Exit codes for [`exit_on`].
+static EXITS: [AtomicU8; 65] = [const { AtomicU8::new(0) }; 65];
+
+fn bit(signal: Signal) -> u64 {
+    1u64.checked_shl(signal as u32).unwrap_or(0)
+}
+
+fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
+    CHANGED.fetch_or(bit(signal), Relaxed);
+    // SAFETY: an all-zero sigaction is a value: no flags, an empty mask.
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = action;
+    // SAFETY: `new` is complete; the old action is not asked for.
+    check(unsafe { libc::sigaction(signal, &new, std::ptr::null_mut()) }).map(drop)
+}
+
+/// Ignores a signal; children get its default.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    dispose(signal, libc::SIG_IGN)
+}
+
+/// Gives a signal its default effect, also for what this process becomes.
+pub fn default(signal: Signal) -> io::Result<()> {
+    dispose(signal, libc::SIG_DFL)
+}
+
+/// Ends the process with this code, and nothing else, when the signal comes.
+pub fn exit_on(signal: Signal, code: u8) -> io::Result<()> {
+    extern "C" fn handler(signal: Signal) {
+        let code = EXITS.get(signal as usize).map_or(111, |code| code.load(Relaxed));
+        super::start::exit_at_once(code);
+    }
+    if let Some(slot) = EXITS.get(signal as usize) {
+        slot.store(code, Relaxed);
+    }
+    dispose(signal, handler as extern "C" fn(Signal) as libc::sighandler_t)
+}
+
+/// Interrupts a blocking call with EINTR when the signal comes, and does nothing else.
+pub fn interrupt_on(signal: Signal) -> io::Result<()> {
+    extern "C" fn handler(_: Signal) {}
+    dispose(signal, handler as extern "C" fn(Signal) as libc::sighandler_t)
+}
+
+/// SIGALRM after this many seconds; 0 cancels.
+pub fn alarm(seconds: u32) {
+    // SAFETY: alarm has no preconditions.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Sends a signal to a process, or to the group of its negative number.
+pub fn send(pid: libc::pid_t, signal: Signal) -> io::Result<()> {
+    // SAFETY: kill has no memory preconditions.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Blocks nothing any more, whatever the caller of this program had blocked.
+pub fn unblock_all() -> io::Result<()> {
+    mask(libc::SIG_SETMASK, &empty_set()).map(drop)
+}
+
+/// Holds all signals back until dropped: around fork, so that a handler never runs in a child.
+pub(crate) struct Held(libc::sigset_t);
+
+impl Held {
+    pub(crate) fn all() -> io::Result<Self> {
+        let mut all = empty_set();
+        // SAFETY: fills a set of this frame.
+        unsafe { libc::sigfillset(&mut all) };
+        mask(libc::SIG_SETMASK, &all).map(Held)
+    }
+
+    /// In a child, instead of dropping: every signal that this process had changed gets its
+    /// default back, before any held one is let through.
+    pub(crate) fn release_in_child(&self) {
+        let changed = CHANGED.load(Relaxed);
+        for signal in (1..=64).filter(|signal| changed & bit(*signal) != 0) {
+            let _ = dispose(signal, libc::SIG_DFL);
+        }
+        CHANGED.store(0, Relaxed);
+        let _ = mask(libc::SIG_SETMASK, &self.0);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = mask(libc::SIG_SETMASK, &self.0);
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    // SAFETY: an all-zero set is a value, and sigemptyset makes it the empty one.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        set
+    }
+}
+
+fn mask(how: libc::c_int, set: &libc::sigset_t) -> io::Result<libc::sigset_t> {
+    let mut old = empty_set();
+    // SAFETY: one thread; both sets are values of this process.
+    check(unsafe { libc::sigprocmask(how, set, &mut old) })?;
+    Ok(old)
+}
+
+#[cfg(feature = "daemon")]
+pub use events::Signals;
+
+#[cfg(feature = "daemon")]
+mod events {
+    use super::{CHANGED, Signal, bit};
+    use crate::sys::fd;
+    use std::io;
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Signals that have come and were not taken yet, as bits.
+    static CAME: AtomicU64 = AtomicU64::new(0);
+
+    /// Signals as events of a poll loop.
+    pub struct Signals {
+        wake: OwnedFd,
+        _handlers_write_here: OwnedFd,
+    }
+
+    impl Signals {
+        /// Catches these signals from now on. Children get their defaults.
+        pub fn catch(signals: &[Signal]) -> io::Result<Self> {
+            let (wake, write) = fd::pipe()?;
+            fd::set_nonblocking(wake.as_fd(), true)?;
+            fd::set_nonblocking(write.as_fd(), true)?;
+            let number = write.as_raw_fd();
+            for &signal in signals {
+                let note = move || {
+                    CAME.fetch_or(bit(signal), Ordering::SeqCst);
+                    // SAFETY: one byte of a constant. A full pipe has been woken already.
+                    unsafe { libc::write(number, b"!".as_ptr().cast(), 1) };
+                };
+                CHANGED.fetch_or(bit(signal), Ordering::Relaxed);
+                // SAFETY: the action only sets an atomic and writes to a descriptor, both
+                // async-signal-safe; the descriptor is open as long as the process uses Signals.
+                unsafe { signal_hook::low_level::register(signal, note)? };
+            }
+            Ok(Signals { wake, _handlers_write_here: write })
+        }
+
+        /// Readable when a signal has come.
+        pub fn fd(&self) -> BorrowedFd<'_> {
+            self.wake.as_fd()
+        }
+
+        /// The signals that came since the last call, in order of their numbers.
+        pub fn take(&self) -> impl Iterator<Item = Signal> + use<> {
+            let mut bytes = [0; 64];
+            while matches!(fd::read(self.wake.as_fd(), &mut bytes), Ok(64)) {}
+            let came = CAME.swap(0, Ordering::SeqCst);
+            (1..=64).filter(move |signal| came & bit(*signal) != 0)
+        }
+    }
+}

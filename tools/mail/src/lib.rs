@@ -1,0 +1,1 @@
+//! What the mail programs share: formats, addresses, control files, the way into the queue.

@@ -1,0 +1,1 @@
+//! The network half: addresses, DNS, ident, sockets as UCSPI programs need them.

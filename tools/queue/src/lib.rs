@@ -1,0 +1,1 @@
+//! The queue on disk: paths, states, the Received line.
