@@ -1,1 +1,55 @@
-//! What every test of a program needs.
+//! What the tests of whole programs share: the program under test, a scratch folder, running
+//! children, loopback sockets, fake DNS and SMTP servers, damaged input.
+//!
+//! A test reads: make a scratch folder, start a program, say what came out.
+//!
+//! ```no_run
+//! use tests::{program, ran, scratch};
+//! let place = scratch();
+//! place.write("rules", ":allow\n");
+//! let o = program("tcprules").args(["cdb", "tmp"]).current_dir(place.path()).output().unwrap();
+//! assert_eq!(ran(&o), (Some(0), String::new(), String::new()));
+//! ```
+//!
+//! The same tests run on the originals: `UNDER_TEST=/usr/bin cargo test --test supervise`.
+
+mod dns;
+mod program;
+mod random;
+mod running;
+mod scratch;
+mod smtp;
+mod socket;
+mod user;
+
+pub use dns::{Dns, dns};
+pub use program::{bin, fed, fed_within, original, program, ran, redirected, shown};
+pub use random::Random;
+pub use running::{Running, start, start_on};
+pub use scratch::{Scratch, scratch};
+pub use smtp::{Smtp, SmtpServer, accepting, smtp, smtp_on, smtp_server, smtp_server_at};
+pub use socket::{connect, free_port, listener};
+pub use user::{as_user, root, skip};
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for anything before it fails.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds, looking every few milliseconds, and panics naming `what` when
+/// `limit` is over. The only sleep in all tests.
+#[track_caller]
+pub fn until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition() {
+        assert!(Instant::now() < deadline, "after {limit:?} still not: {what}");
+        sleep(Duration::from_millis(3));
+    }
+}
+
+/// The root of the source tree.
+pub fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,1 @@
+//! The tests of the network programs, one module per program.

@@ -1,0 +1,1 @@
+//! The tests of the supervision programs, one module per program.
