@@ -10,6 +10,7 @@ pub mod fd;
 pub mod fork;
 pub mod ids;
 pub mod lock;
+pub mod nss;
 pub mod poll;
 pub mod signal;
 pub mod spawn;
