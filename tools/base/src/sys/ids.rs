@@ -91,30 +91,29 @@ pub fn become_user(user: &User) -> io::Result<()> {
     Ok(())
 }
 
+/// The accounts of /etc/passwd, in its order.
+pub fn accounts() -> io::Result<Vec<Account>> {
+    let text = std::fs::read(PASSWD)?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(parse_account).collect())
+}
+
 /// The account of this name in /etc/passwd.
 pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
-    Ok(lines(PASSWD)?
-        .split(|byte| *byte == b'\n')
-        .filter_map(parse_account)
-        .find(|a| a.name == name))
+    Ok(accounts()?.into_iter().find(|account| account.name == name))
 }
 
 /// The account of this number in /etc/passwd; the first one if several share it.
 pub fn account_of(uid: u32) -> io::Result<Option<Account>> {
-    Ok(lines(PASSWD)?.split(|byte| *byte == b'\n').filter_map(parse_account).find(|a| a.uid == uid))
+    Ok(accounts()?.into_iter().find(|account| account.uid == uid))
 }
 
 /// The number of the group of this name in /etc/group.
 pub fn group(name: &[u8]) -> io::Result<Option<u32>> {
-    let text = lines(GROUP)?;
+    let text = std::fs::read(GROUP)?;
     Ok(text.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b':');
         (fields.next()? == name).then(|| number(fields.nth(1)?))?
     }))
-}
-
-fn lines(file: &str) -> io::Result<Vec<u8>> {
-    std::fs::read(file)
 }
 
 /// `name:password:uid:gid:gecos:home:shell`.

@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 /// A signal's number.
 pub type Signal = libc::c_int;
 
+pub use libc::{
+    SIGALRM as ALARM, SIGCHLD as CHILD, SIGCONT as CONTINUE, SIGHUP as HANGUP, SIGINT as INTERRUPT,
+    SIGKILL as KILL, SIGPIPE as PIPE, SIGQUIT as QUIT, SIGSTOP as STOP, SIGTERM as TERM,
+};
+
 /// Signals whose disposition this process has changed, as bits: a child gets the default back.
 static CHANGED: AtomicU64 = AtomicU64::new(0);
 

@@ -1,0 +1,61 @@
+//! Envelope addresses: `local@domain`, and how they are quoted where RFC 821 wants it.
+
+/// Splits at the last `@`; without one the domain is `None`.
+pub fn split(address: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memrchr(b'@', address) {
+        None => (address, None),
+        Some(at) => (&address[..at], Some(&address[at + 1..])),
+    }
+}
+
+/// The address with its local part quoted if need be: `joe smith@a.example` becomes
+/// `"joe smith"@a.example`. An address without `@` stays as it is.
+pub fn quote(address: &[u8]) -> Vec<u8> {
+    match split(address) {
+        (_, None) => address.to_vec(),
+        (local, Some(domain)) => [&quote_local(local), &b"@"[..], domain].concat(),
+    }
+}
+
+/// A local part, quoted unless it is an RFC 821 dot-string.
+pub fn quote_local(local: &[u8]) -> Vec<u8> {
+    if is_dot_string(local) {
+        return local.to_vec();
+    }
+    let mut quoted = vec![b'"'];
+    for &byte in local {
+        if matches!(byte, b'\r' | b'\n' | b'"' | b'\\') {
+            quoted.push(b'\\');
+        }
+        quoted.push(byte);
+    }
+    quoted.push(b'"');
+    quoted
+}
+
+/// Non-empty atoms joined by single dots.
+fn is_dot_string(local: &[u8]) -> bool {
+    local.split(|byte| *byte == b'.').all(|atom| !atom.is_empty() && atom.iter().all(is_plain))
+}
+
+/// What qmail leaves unquoted: visible ASCII but the specials of RFC 821.
+fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_graphic() && !b"\"()<>@,;:\\[].".contains(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_parts_are_quoted_only_if_need_be() {
+        let shown = |address: &str| String::from_utf8(quote(address.as_bytes())).unwrap();
+        assert_eq!(shown("joe.b+x=y@a.example"), "joe.b+x=y@a.example");
+        assert_eq!(shown("joe smith@a.example"), "\"joe smith\"@a.example");
+        assert_eq!(shown("a..b@h"), "\"a..b\"@h");
+        assert_eq!(shown(".a@h"), "\".a\"@h");
+        assert_eq!(shown("@h"), "\"\"@h");
+        assert_eq!(shown("a\"\\@b@h"), "\"a\\\"\\\\@b\"@h");
+        assert_eq!(shown("no host"), "no host");
+    }
+}

@@ -1,0 +1,239 @@
+//! The way into the queue: starting qmail-queue (or what `$QMAILQUEUE` names), giving it a
+//! message and an envelope, and saying what came of it. Protocol: qmail-queue(8).
+
+use base::env;
+use base::sys::fd;
+use base::sys::signal;
+use base::sys::spawn::Spawn;
+use base::sys::wait::{self, Pid, Status};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+/// Bytes collected before a write: what a pipe takes at once.
+const BUFFER: usize = 65536;
+
+/// The queue program's text on descriptor 6 counts up to here.
+const REASON: usize = 255;
+
+/// A message on its way into the queue: first its text by [`Submission::put`], then
+/// [`Submission::sender`], then recipients, then [`Submission::close`]. Dropped before that, it
+/// is not queued: the queue program sees an envelope without an end.
+pub struct Submission {
+    pid: Pid,
+    message: Option<OwnedFd>,
+    envelope: Option<OwnedFd>,
+    reason: OwnedFd,
+    buffer: Vec<u8>,
+    /// A write failed; the queue program will have its own word to say first.
+    broken: bool,
+    /// The caller does not want it queued any more.
+    unwanted: bool,
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// It will not be accepted next time either.
+    pub permanent: bool,
+    /// The reason without a first letter, say `qq timeout (#4.3.0)`.
+    pub text: Vec<u8>,
+}
+
+impl Submission {
+    /// Starts the queue program in `home`. From here on this process ignores SIGPIPE.
+    pub fn open(home: &Path) -> io::Result<Self> {
+        signal::ignore(signal::PIPE)?;
+        let (message_read, message) = fd::pipe()?;
+        let (envelope_read, envelope) = fd::pipe()?;
+        let (reason, reason_write) = fd::pipe()?;
+        let words = [program()];
+        let pid = Spawn::new(&words)
+            .fd(0, message_read.as_fd())
+            .fd(1, envelope_read.as_fd())
+            .fd(6, reason_write.as_fd())
+            .folder(home)
+            .failure_codes(120, 120)
+            .start()?;
+        Ok(Submission {
+            pid,
+            message: Some(message),
+            envelope: Some(envelope),
+            reason,
+            buffer: Vec::with_capacity(BUFFER),
+            broken: false,
+            unwanted: false,
+        })
+    }
+
+    /// The process number of the queue program: the "qp" of log lines.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Adds bytes of the message.
+    pub fn put(&mut self, bytes: &[u8]) {
+        if self.buffer.len() + bytes.len() > BUFFER {
+            self.flush();
+        }
+        if bytes.len() >= BUFFER {
+            return self.write(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Ends the message and gives the envelope sender.
+    pub fn sender(&mut self, sender: &[u8]) {
+        self.flush();
+        self.message = None;
+        self.field(b'F', sender);
+    }
+
+    /// Adds a recipient.
+    pub fn recipient(&mut self, recipient: &[u8]) {
+        self.field(b'T', recipient);
+    }
+
+    /// Has the message dropped instead of queued; [`Submission::close`] still tells how the
+    /// queue program ended.
+    pub fn discard(&mut self) {
+        self.unwanted = true;
+    }
+
+    /// Ends the envelope and waits for the queue program. Gives its process number if the
+    /// message is safely queued.
+    pub fn close(mut self) -> Result<Pid, Refusal> {
+        if self.message.is_some() {
+            self.flush();
+            self.message = None;
+        }
+        if !self.unwanted && !self.broken {
+            self.put(b"\0");
+            self.flush();
+        }
+        self.envelope = None;
+        let reason = self.read_reason();
+        let status =
+            wait::child(self.pid).map_err(|_| Refusal::later("qq waitpid surprise (#4.3.0)"))?;
+        match outcome(status, &reason) {
+            Some(refusal) => Err(refusal),
+            None if self.broken || self.unwanted => Err(Refusal::later("qq read error (#4.3.0)")),
+            None => Ok(self.pid),
+        }
+    }
+
+    fn field(&mut self, letter: u8, address: &[u8]) {
+        self.put(&[letter]);
+        self.put(address);
+        self.put(b"\0");
+    }
+
+    fn flush(&mut self) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer);
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let to = self.message.as_ref().or(self.envelope.as_ref());
+        if self.broken || bytes.is_empty() {
+            return;
+        }
+        self.broken = to.is_none_or(|to| fd::write_all(to.as_fd(), bytes).is_err());
+    }
+
+    /// What the queue program says on descriptor 6, up to its end or a NUL.
+    fn read_reason(&self) -> Vec<u8> {
+        let mut text = vec![0; REASON];
+        let mut length = 0;
+        while length < REASON {
+            match fd::read(self.reason.as_fd(), &mut text[length..]) {
+                Ok(0) | Err(_) => break,
+                Ok(count) => length += count,
+            }
+        }
+        text.truncate(length);
+        text.truncate(memchr::memchr(0, &text).unwrap_or(length));
+        text
+    }
+}
+
+impl Refusal {
+    fn later(text: &str) -> Self {
+        Refusal { permanent: false, text: text.into() }
+    }
+
+    fn for_good(text: &str) -> Self {
+        Refusal { permanent: true, text: text.into() }
+    }
+}
+
+/// What is run, relative to the home folder: `$QMAILQUEUE` or `bin/qmail-queue`. There is no
+/// path search.
+fn program() -> OsString {
+    let name = env::get("QMAILQUEUE").filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| b"bin/qmail-queue".to_vec());
+    let name = if name.contains(&b'/') { name } else { [&b"./"[..], &name].concat() };
+    OsString::from_vec(name)
+}
+
+/// What an exit status of the queue program means; `None` is success.
+fn outcome(status: Status, reason: &[u8]) -> Option<Refusal> {
+    let Some(code) = status.code() else {
+        return Some(Refusal::later("qq crashed (#4.3.0)"));
+    };
+    Some(match code {
+        0 => return None,
+        11 | 115 => Refusal::for_good("envelope address too long for qq (#5.1.3)"),
+        31 => Refusal::for_good("mail server permanently rejected message (#5.3.0)"),
+        51 => Refusal::later("qq out of memory (#4.3.0)"),
+        52 => Refusal::later("qq timeout (#4.3.0)"),
+        53 => Refusal::later("qq write error or disk full (#4.3.0)"),
+        54 => Refusal::later("qq read error (#4.3.0)"),
+        55 => Refusal::later("qq unable to read configuration (#4.3.0)"),
+        56 => Refusal::later("qq trouble making network connection (#4.3.0)"),
+        61 => Refusal::later("qq trouble in home directory (#4.3.0)"),
+        62..=66 => Refusal::later("qq trouble creating files in queue (#4.3.0)"),
+        71 => Refusal::later("mail server temporarily rejected message (#4.3.0)"),
+        72 => Refusal::later("connection to mail server timed out (#4.4.1)"),
+        73 => Refusal::later("connection to mail server rejected (#4.4.1)"),
+        74 => Refusal::later("communication with mail server failed (#4.4.2)"),
+        81 | 91 => Refusal::later("qq internal bug (#4.3.0)"),
+        82 if reason.len() > 2 => from_reason(reason),
+        120 => Refusal::later("unable to exec qq (#4.3.0)"),
+        11..=40 => Refusal::for_good("qq permanent problem (#5.3.0)"),
+        _ => Refusal::later("qq temporary problem (#4.3.0)"),
+    })
+}
+
+/// The queue program's own words: `D` or `Z`, then the text.
+fn from_reason(reason: &[u8]) -> Refusal {
+    Refusal { permanent: reason[0] == b'D', text: reason[1..].to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_11_to_40_are_permanent_and_all_others_temporary() {
+        for code in 1..=255u8 {
+            let refusal = outcome(Status(i32::from(code) << 8), b"").unwrap();
+            let permanent = (11..=40).contains(&code) || code == 115;
+            assert_eq!((code, refusal.permanent), (code, permanent));
+        }
+        assert_eq!(outcome(Status(0), b""), None);
+        assert_eq!(outcome(Status(9), b""), Some(Refusal::later("qq crashed (#4.3.0)")));
+    }
+
+    #[test]
+    fn exit_82_is_what_descriptor_6_says() {
+        let own = Refusal { permanent: true, text: b"no (#5.7.1)".to_vec() };
+        assert_eq!(outcome(Status(82 << 8), b"Dno (#5.7.1)"), Some(own));
+        let none = Refusal::later("qq temporary problem (#4.3.0)");
+        assert_eq!(outcome(Status(82 << 8), b"D"), Some(none));
+    }
+}

@@ -1,0 +1,56 @@
+//! The names of a message's files, relative to the `queue` folder.
+//!
+//! Message N is named after the inode of its text. `mess`, `info`, `local` and `remote` are split
+//! into folders 0..S-1 by N mod S; `pid`, `intd`, `todo` and `bounce` are flat.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// The names of one queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Paths {
+    /// S, the number of folders in `mess`. 23 unless the installation was built otherwise.
+    pub split: u64,
+}
+
+impl Paths {
+    /// Reads S from the queue that is the current folder: the number of folders in `mess`.
+    pub fn read() -> io::Result<Self> {
+        // A folder's link count is 2 and one for each folder in it, except on file systems that
+        // do not count (they say 1 or 2).
+        let links = fs::metadata("mess")?.nlink();
+        if links > 2 {
+            return Ok(Paths { split: links - 2 });
+        }
+        let mut folders = 0;
+        for entry in fs::read_dir("mess")? {
+            folders += u64::from(entry?.file_type()?.is_dir());
+        }
+        if folders == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(Paths { split: folders })
+    }
+
+    /// `FOLDER/N mod S/N`, for mess, info, local and remote.
+    pub fn split(&self, folder: &str, message: u64) -> PathBuf {
+        format!("{folder}/{}/{message}", message % self.split).into()
+    }
+
+    /// `FOLDER/N`, for intd, todo and bounce.
+    pub fn flat(&self, folder: &str, message: u64) -> PathBuf {
+        format!("{folder}/{message}").into()
+    }
+
+    /// `N mod S/N`: how spawners are told of a message.
+    pub fn below_mess(&self, message: u64) -> String {
+        format!("{}/{message}", message % self.split)
+    }
+}
+
+/// The number that a file's name is; names are decimal digits only.
+pub fn number(name: &[u8]) -> Option<u64> {
+    base::number::decimal(name)
+}
