@@ -38,7 +38,7 @@ macro_rules! program {
         #[cfg(not(test))]
         #[allow(unsafe_code)] // The name `main` and its arguments are the C library's contract.
         #[unsafe(no_mangle)]
-        pub extern "C" fn main(
+        extern "C" fn main(
             argc: ::std::ffi::c_int,
             argv: *const *const ::std::ffi::c_char,
         ) -> ::std::ffi::c_int {
