@@ -41,6 +41,16 @@ pub fn default(signal: Signal) -> io::Result<()> {
     dispose(signal, libc::SIG_DFL)
 }
 
+/// Whether our caller had the signal ignored, as nohup has SIGHUP, or this process has.
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: an all-zero sigaction is a value; the kernel fills it and changes nothing.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// Ends the process with this code, and nothing else, when the signal comes.
 pub fn exit_on(signal: Signal, code: u8) -> io::Result<()> {
     extern "C" fn handler(signal: Signal) {

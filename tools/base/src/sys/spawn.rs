@@ -25,6 +25,7 @@ pub struct Spawn<'a> {
     closed: Vec<RawFd>,
     folder: Option<&'a Path>,
     umask: Option<u32>,
+    open_files: Option<(u64, u64)>,
     user: Option<ids::User>,
     session: bool,
     unblocked: bool,
@@ -43,6 +44,7 @@ impl<'a> Spawn<'a> {
             closed: Vec::new(),
             folder: None,
             umask: None,
+            open_files: None,
             user: None,
             session: false,
             unblocked: false,
@@ -84,6 +86,12 @@ impl<'a> Spawn<'a> {
     /// Starts it with this umask.
     pub fn umask(mut self, umask: u32) -> Self {
         self.umask = Some(umask);
+        self
+    }
+
+    /// Starts it with this soft and hard limit on open files (RLIMIT_NOFILE).
+    pub fn open_files(mut self, soft: u64, hard: u64) -> Self {
+        self.open_files = Some((soft, hard));
         self
     }
 
@@ -169,6 +177,11 @@ impl<'a> Spawn<'a> {
         if let Some(mask) = self.umask {
             // SAFETY: umask has no preconditions.
             unsafe { libc::umask(mask) };
+        }
+        if let Some((soft, hard)) = self.open_files {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            // SAFETY: the kernel reads one value of this frame.
+            check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
         }
         if let Some(user) = &self.user {
             ids::become_user(user)?;

@@ -1,7 +1,8 @@
 //! Children that have ended.
 
-use super::retry;
+use super::{check, retry};
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// A process number.
 pub type Pid = libc::pid_t;
@@ -44,4 +45,21 @@ pub fn ended(pid: Pid) -> Option<Status> {
     // SAFETY: the kernel fills the status.
     let seen = retry(|| unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) }).ok()?;
     (seen == pid).then_some(Status(status))
+}
+
+/// A descriptor that becomes readable when the process ends, whoever's child it is. Fails with
+/// ESRCH if there is no such process, with ENOSYS on old kernels.
+pub fn end_of(pid: Pid) -> io::Result<OwnedFd> {
+    let flags: libc::c_uint = 0;
+    // SAFETY: no memory is involved.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, flags) };
+    let fd = check(RawFd::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: fresh from pidfd_open (which makes it close-on-exec) and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Makes this process the parent of its orphaned descendants, so that [`any`] gives them too.
+pub fn adopt_orphans() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map(drop)
 }
