@@ -15,6 +15,7 @@ pub mod poll;
 pub mod signal;
 pub mod spawn;
 pub mod start;
+pub mod syslog;
 pub mod wait;
 
 use std::io;
