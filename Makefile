@@ -1,0 +1,55 @@
+# make           builds everything into target/built; `make STATIC=` links all of it dynamically
+# make test      builds, then runs all tests
+# make check     looks at format, lints, man pages, names and link sets
+# make install   installs; DESTDIR= PREFIX= QMAILHOME= SUBSET= SPLIT= say where and what
+
+DESTDIR   =
+PREFIX    = /usr/local
+QMAILHOME = /var/qmail
+# Families. "rules net" is ucspi-tcp, "supervise" is daemontools, "mail" is qmail.
+SUBSET    = rules net supervise mail
+# Folders per kind of file in a new queue; an old queue keeps its number.
+SPLIT     = 23
+
+HOST      = $(shell rustc -vV | sed -n 's/^host: //p')
+BUILT     = $(CURDIR)/target/built
+PACKAGES  = $(patsubst mail,mail queue,$(SUBSET))
+PROGRAMS  = $(basename $(notdir $(foreach p,$(PACKAGES),$(wildcard $p/src/bin/*.rs tools/$p/src/bin/*.rs))))
+SCRIPTS   = $(foreach p,$(PACKAGES),$(wildcard $p/src/scripts/* tools/$p/src/scripts/*))
+# These ask NSS, PAM or libcrypt, which work in dynamically linked programs only.
+SHARED    = setuidgid envuidgid setuser qmail-getpw
+STATIC    = --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static","-C","link-arg=-Wl,-z,pack-relative-relocs"]'
+BUILD     = QMAILHOME=$(QMAILHOME) cargo build --release --target $(HOST)
+bins      = $(if $(1),$(BUILD) $(2) $(addprefix --bin ,$(1)),@:)
+
+all:
+	$(call bins,$(filter-out $(SHARED),$(PROGRAMS)),$(STATIC))
+	$(call bins,$(filter $(SHARED),$(PROGRAMS)))
+	ln -sfn $(HOST)/release target/built
+	$(if $(strip $(SCRIPTS)),install -m 755 $(SCRIPTS) target/built)
+
+test: all
+	cargo test --workspace --lib
+	BUILT=$(BUILT) cargo test -p catena --tests
+
+check: all
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	BUILT=$(BUILT) cargo test -p catena --test tree
+
+# The same tests on the programs in the folder ORIGINALS, as far as it has them.
+ORIGINALS = $(CURDIR)/target/originals
+original  = $(notdir $(wildcard $(addprefix $(ORIGINALS)/,$(basename $(notdir $(wildcard tests/$1/*.rs))))))
+modules   = $(addsuffix ::,$(subst @,_at,$(subst -,_,$(call original,$1))))
+originals:
+	$(foreach f,rules net supervise,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) &&)) :
+
+# Whoever installs with sudo may have no cargo: then what was built before is installed.
+install: $(if $(shell command -v cargo),all)
+	BUILT=$(BUILT) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) QMAILHOME=$(QMAILHOME) \
+	SUBSET='$(SUBSET)' SPLIT=$(SPLIT) sh tools/install.sh
+
+clean:
+	cargo clean
+
+.PHONY: all test check originals install clean
