@@ -101,7 +101,7 @@ impl Running {
     /// Waits until `text` has appeared on standard output, and gives all that did so far.
     #[track_caller]
     pub fn wait_out(&self, text: &str) -> String {
-        let seen = self.out.wait(LIMIT, |bytes| contains(bytes, text.as_bytes()));
+        let seen = self.out.wait(LIMIT, |bytes| contains(bytes, text));
         assert!(seen, "no {text:?} on standard output: {}", self.said());
         self.out()
     }
@@ -109,7 +109,7 @@ impl Running {
     /// Waits until `text` has appeared on standard error, and gives all that did so far.
     #[track_caller]
     pub fn wait_err(&self, text: &str) -> String {
-        let seen = self.err.wait(LIMIT, |bytes| contains(bytes, text.as_bytes()));
+        let seen = self.err.wait(LIMIT, |bytes| contains(bytes, text));
         assert!(seen, "no {text:?} on standard error: {}", self.said());
         self.err()
     }
@@ -208,6 +208,6 @@ impl Gathered {
     }
 }
 
-fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || bytes.windows(text.len()).any(|window| window == text)
+fn contains(bytes: &[u8], text: &str) -> bool {
+    memchr::memmem::find(bytes, text.as_bytes()).is_some()
 }

@@ -1,3 +1,9 @@
-//! The tree itself: its layout, its man pages, its build, and the helpers of all tests.
+//! The tree itself: its layout, its man pages, its build, its installation, and the helpers of
+//! all tests.
 
+mod build;
 mod helpers;
+mod install;
+mod layout;
+mod pages;
+mod programs;

@@ -1,0 +1,147 @@
+//! Man pages: clean, complete, and true where a test can see it.
+
+use crate::programs::{file_name, pages, programs, text};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tests::{fed, ran, skip, tree};
+
+/// The pages of programs: sections 1 and 8.
+fn program_pages() -> impl Iterator<Item = PathBuf> {
+    let of_program = |page: &PathBuf| page.extension().is_some_and(|end| end == "1" || end == "8");
+    pages().into_iter().filter(of_program)
+}
+
+/// What a checker that should be silent says about a page; none if it is not installed.
+fn complaints(checker: &str, words: &[&str], page: &Path) -> Option<String> {
+    let output = Command::new(checker).args(words).arg(page).output().ok()?;
+    let (code, out, err) = ran(&output);
+    Some(format!("{out}{err}{}", if code == Some(0) { "" } else { "failed\n" }))
+}
+
+#[test]
+fn pages_are_clean_for_mandoc() {
+    clean("mandoc", &["-T", "lint", "-W", "warning"]);
+}
+
+#[test]
+fn pages_are_clean_for_groff() {
+    clean("groff", &["-mdoc", "-ww", "-z"]);
+}
+
+#[track_caller]
+fn clean(checker: &str, words: &[&str]) {
+    let said: Vec<_> =
+        pages().iter().map(|page| (file_name(page), complaints(checker, words, page))).collect();
+    if said.iter().any(|(_, said)| said.is_none()) {
+        return skip(&format!("{checker} is not installed"));
+    }
+    let unclean: Vec<_> = said.iter().filter(|(_, said)| said.as_deref() != Some("")).collect();
+    assert!(unclean.is_empty(), "{unclean:#?}");
+}
+
+/// The lines of one section of a page; none if it has no such section.
+fn section(page: &str, name: &str) -> Option<String> {
+    let (_, rest) = page.split_once(&format!("\n.Sh {name}\n"))?;
+    Some(rest.split("\n.Sh ").next().unwrap().to_owned())
+}
+
+#[test]
+fn every_page_has_its_own_name() {
+    let mut wrong = Vec::new();
+    for path in pages() {
+        let file = file_name(&path);
+        let (name, number) = file.rsplit_once('.').unwrap();
+        let title = format!("\n.Dt {} {number}\n", name.to_uppercase());
+        if !text(&path).contains(&title) {
+            wrong.push(format!("{file}: no{title}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_program_tells_its_exit_status_and_shows_examples() {
+    let mut wanting = Vec::new();
+    for path in program_pages() {
+        let page = text(&path);
+        let named =
+            [".Sh NAME", ".Sh SYNOPSIS", ".Sh DESCRIPTION", ".Sh EXIT STATUS", ".Sh EXAMPLES"];
+        for name in named.iter().filter(|name| !page.contains(&format!("\n{name}\n"))) {
+            wanting.push(format!("{}: no {name}", file_name(&path)));
+        }
+        if page.contains("\n.Sh AUTHORS\n") {
+            wanting.push(format!("{}: has authors", file_name(&path)));
+        }
+    }
+    assert!(wanting.is_empty(), "{wanting:#?}");
+}
+
+/// The codes that a page lists as `.It 100`, `.It Li 100` or `.It 51 , 54`.
+fn codes(page: &str) -> Vec<String> {
+    let status = section(page, "EXIT STATUS").unwrap_or_default();
+    let items = status.lines().filter_map(|line| line.strip_prefix(".It "));
+    let words = items.flat_map(|item| item.split([' ', ',']));
+    words.filter(|word| word.parse::<u8>().is_ok()).map(str::to_owned).collect()
+}
+
+/// A number stands in a text, not as a part of a longer one.
+fn has_number(text: &str, number: &str) -> bool {
+    let mut numbers = text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    numbers.any(|word| word == number)
+}
+
+#[test]
+fn every_exit_code_that_a_page_lists_is_tested() {
+    let mut untested = Vec::new();
+    for program in programs() {
+        let pages =
+            program_pages().filter(|page| page.file_stem().unwrap() == program.name.as_str());
+        let test = tree().join(format!("tests/{}/{}.rs", program.family, program.name));
+        let test = std::fs::read_to_string(test).unwrap_or_default();
+        let codes: Vec<String> = pages.flat_map(|page| codes(&text(page))).collect();
+        let missing = codes.iter().filter(|code| !has_number(&test, code));
+        untested.extend(missing.map(|code| format!("{}: {code}", program.name)));
+    }
+    assert!(untested.is_empty(), "{untested:#?}");
+}
+
+/// The scripts of a page: literal displays that begin with `#!`, as a terminal shows them.
+fn scripts(page: &str) -> Vec<String> {
+    let displays = page.split("\n.Bd ").skip(1).filter_map(|rest| rest.split("\n.Ed").next());
+    let bodies = displays.filter_map(|display| display.split_once('\n')).map(|(_, body)| body);
+    let scripts = bodies.filter(|body| body.starts_with("#!"));
+    let shown = |script: &str| script.replace("\\&", "").replace("\\-", "-").replace("\\e", "\\");
+    scripts.map(|script| shown(script) + "\n").collect()
+}
+
+#[test]
+fn every_script_in_a_page_is_one_for_the_shell() {
+    for path in pages() {
+        for script in scripts(&text(&path)) {
+            let said = ran(&fed(Command::new("/bin/sh").arg("-n"), &script));
+            let fine = (Some(0), String::new(), String::new());
+            assert_eq!(said, fine, "{}:\n{script}", file_name(&path));
+        }
+    }
+}
+
+#[test]
+fn every_source_begins_with_its_program() {
+    let mut wrong = Vec::new();
+    for program in programs().iter().filter(|program| !program.script()) {
+        let source = text(&program.source);
+        if !source.starts_with(&format!("//! {}: ", program.name)) {
+            wrong.push(source.lines().next().unwrap_or_default().to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn codes_and_scripts_are_found_in_a_page() {
+    let page = ".Sh NAME\n.Sh EXIT STATUS\n.Bl -tag -width 3n\n.It 100\nBad.\n.It Li 51 , 54\nWorse.\n\
+                .El\n.Sh EXAMPLES\n.Bd -literal -offset indent\n#!/bin/sh\necho a \\e\n  b\n.Ed\n.It 7\n";
+    assert_eq!(codes(page), ["100", "51", "54"]);
+    assert_eq!(scripts(page), ["#!/bin/sh\necho a \\\n  b\n"]);
+    assert!(has_number("Some(100),", "100") && !has_number("1000 100x", "100"));
+}
