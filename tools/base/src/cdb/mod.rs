@@ -8,9 +8,11 @@
 //! ```
 
 mod reader;
+mod records;
 mod writer;
 
-pub use reader::{Reader, Record, Records};
+pub use reader::Reader;
+pub use records::{Record, Records};
 pub use writer::Writer;
 
 /// Bytes of the head: 256 pairs of two numbers.

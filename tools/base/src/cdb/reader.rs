@@ -10,17 +10,10 @@ use std::path::Path;
 /// A database that is open for reading. It reads with pread, so that a file which is cut short
 /// meanwhile is an error and not a signal.
 pub struct Reader {
-    file: File,
-    size: u64,
-}
-
-/// One record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The key.
-    pub key: Vec<u8>,
-    /// The data.
-    pub data: Vec<u8>,
+    pub(super) file: File,
+    pub(super) size: u64,
+    /// Read once: most look-ups that find nothing end at an empty table and read no more.
+    head: Box<[u8; HEAD as usize]>,
 }
 
 impl Reader {
@@ -32,16 +25,15 @@ impl Reader {
     /// Reads from an open file.
     pub fn new(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        if size < u64::from(HEAD) {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        Ok(Reader { file, size })
+        let mut head = Box::new([0; HEAD as usize]);
+        file.read_exact_at(&mut *head, 0).map_err(cut_short)?;
+        Ok(Reader { file, size, head })
     }
 
     /// The data of the first record with this key.
     pub fn find(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let hash = hash(key);
-        let (table, slots) = self.pair(u64::from(hash & 255) * 8)?;
+        let (table, slots) = self.table((hash & 255) as usize);
         let mut slot = (hash >> 8).checked_rem(slots).unwrap_or(0);
         for _ in 0..slots {
             let (found, position) = self.pair(u64::from(table) + u64::from(slot) * 8)?;
@@ -58,11 +50,6 @@ impl Reader {
         Ok(None)
     }
 
-    /// All records, in the order in which they were added.
-    pub fn records(&self) -> Records<'_> {
-        Records { reader: self, at: u64::from(HEAD), failed: false }
-    }
-
     /// The data of the record at this position, if its key is this one.
     fn data_if(&self, position: u32, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let position = u64::from(position);
@@ -73,12 +60,17 @@ impl Reader {
         self.bytes(position + 8 + u64::from(key_size), data_size).map(Some)
     }
 
+    /// Position and slots of a table, 0..=255.
+    pub(super) fn table(&self, number: usize) -> (u32, u32) {
+        let (pairs, _) = self.head.as_chunks();
+        numbers(pairs[number])
+    }
+
     /// Two numbers at this offset.
     fn pair(&self, at: u64) -> io::Result<(u32, u32)> {
         let mut pair = [0; 8];
         self.file.read_exact_at(&mut pair, at).map_err(cut_short)?;
-        let [a, b, c, d, e, f, g, h] = pair;
-        Ok((u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])))
+        Ok(numbers(pair))
     }
 
     /// Bytes at this offset; they must lie in the file.
@@ -92,43 +84,13 @@ impl Reader {
     }
 }
 
+/// Two numbers, little-endian.
+pub(super) fn numbers(pair: [u8; 8]) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = pair;
+    (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+}
+
 /// A file that ends before what it promises is damaged.
-fn cut_short(why: io::Error) -> io::Error {
+pub(super) fn cut_short(why: io::Error) -> io::Error {
     if why.kind() == ErrorKind::UnexpectedEof { ErrorKind::InvalidData.into() } else { why }
-}
-
-/// The records of a database, in file order. Ends after the first error.
-pub struct Records<'a> {
-    reader: &'a Reader,
-    at: u64,
-    failed: bool,
-}
-
-impl Records<'_> {
-    /// The next record: they end where the first table starts.
-    fn read(&mut self) -> io::Result<Option<Record>> {
-        let (end, _) = self.reader.pair(0)?;
-        if self.at >= u64::from(end) {
-            return Ok(None);
-        }
-        let (key_size, data_size) = self.reader.pair(self.at)?;
-        let data_at = self.at + 8 + u64::from(key_size);
-        let key = self.reader.bytes(self.at + 8, key_size)?;
-        let data = self.reader.bytes(data_at, data_size)?;
-        self.at = data_at + u64::from(data_size);
-        Ok(Some(Record { key, data }))
-    }
-}
-
-impl Iterator for Records<'_> {
-    type Item = io::Result<Record>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
-        }
-        let record = self.read().transpose()?;
-        self.failed = record.is_err();
-        Some(record)
-    }
 }
