@@ -2,7 +2,7 @@
 
 use super::{check, retry};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// Standard input, whether open or not.
 pub const STDIN: BorrowedFd<'static> = number(0);
@@ -32,6 +32,16 @@ pub fn take(fd: RawFd) -> io::Result<OwnedFd> {
 pub fn close(fd: RawFd) {
     // SAFETY: callers name inherited descriptors that nothing in this process owns.
     unsafe { libc::close(fd) };
+}
+
+/// Closes a file that was written, and says whether what was written is lost: some file systems
+/// tell it no earlier.
+pub fn close_written(fd: impl Into<OwnedFd>) -> io::Result<()> {
+    // SAFETY: the number is ours and is not used again. EINTR closes it too on Linux.
+    match check(unsafe { libc::close(fd.into().into_raw_fd()) }) {
+        Err(why) if why.raw_os_error() == Some(libc::EINTR) => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Makes the number `to` a copy of `from` that a child inherits.

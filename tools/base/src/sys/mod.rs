@@ -7,7 +7,9 @@
 pub mod clock;
 pub mod exec;
 pub mod fd;
+pub mod folder;
 pub mod fork;
+pub mod host;
 pub mod ids;
 pub mod lock;
 pub mod nss;
@@ -16,6 +18,7 @@ pub mod signal;
 pub mod spawn;
 pub mod start;
 pub mod syslog;
+pub mod umask;
 pub mod wait;
 
 use std::io;

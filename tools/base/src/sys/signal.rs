@@ -2,6 +2,7 @@
 
 use super::check;
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// A signal's number.
@@ -10,6 +11,7 @@ pub type Signal = libc::c_int;
 pub use libc::{
     SIGALRM as ALARM, SIGCHLD as CHILD, SIGCONT as CONTINUE, SIGHUP as HANGUP, SIGINT as INTERRUPT,
     SIGKILL as KILL, SIGPIPE as PIPE, SIGQUIT as QUIT, SIGSTOP as STOP, SIGTERM as TERM,
+    SIGXFSZ as FILE_SIZE,
 };
 
 /// Signals whose disposition this process has changed, as bits: a child gets the default back.
@@ -57,6 +59,24 @@ pub fn exit_on(signal: Signal, code: u8) -> io::Result<()> {
         let code = EXITS.get(signal as usize).map_or(111, |code| code.load(Relaxed));
         super::start::exit_at_once(code);
     }
+    if let Some(slot) = EXITS.get(signal as usize) {
+        slot.store(code, Relaxed);
+    }
+    dispose(signal, handler as extern "C" fn(Signal) as libc::sighandler_t)
+}
+
+/// As [`exit_on`], after writing these words to stderr, which should end in a newline. For one
+/// signal of a program only.
+pub fn exit_saying(signal: Signal, code: u8, words: &'static str) -> io::Result<()> {
+    static WORDS: OnceLock<&str> = OnceLock::new();
+    extern "C" fn handler(signal: Signal) {
+        let words = WORDS.get().copied().unwrap_or_default();
+        // SAFETY: a constant string; write is safe in a handler.
+        unsafe { libc::write(2, words.as_ptr().cast(), words.len()) };
+        let code = EXITS.get(signal as usize).map_or(111, |code| code.load(Relaxed));
+        super::start::exit_at_once(code);
+    }
+    let _ = WORDS.set(words);
     if let Some(slot) = EXITS.get(signal as usize) {
         slot.store(code, Relaxed);
     }
