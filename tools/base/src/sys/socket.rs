@@ -1,0 +1,170 @@
+//! Stream sockets, as far as std does not offer them step by step: bind before connect, listen
+//! with a backlog, connect without waiting.
+
+use super::check;
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// A TCP socket of the family of `address`, closed at exec.
+pub fn stream(address: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    // SAFETY: no memory is involved.
+    let fd = check(unsafe { libc::socket(family, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: fresh from socket and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets a port be bound although old connections of it are still being closed.
+pub fn reuse_address(socket: BorrowedFd) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)
+}
+
+/// Keeps an IPv6 socket to IPv6, or lets it take IPv4 too.
+pub fn only_v6(socket: BorrowedFd, only: bool) -> io::Result<()> {
+    set(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only.into())
+}
+
+/// Removes the IP options of an IPv4 connection, so that answers are not source-routed.
+pub fn kill_ip_options(socket: BorrowedFd) -> io::Result<()> {
+    // SAFETY: no memory: an empty value.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            std::ptr::null(),
+            0,
+        )
+    })
+    .map(drop)
+}
+
+/// Gives a socket its local address.
+pub fn bind(socket: BorrowedFd, address: &SocketAddr) -> io::Result<()> {
+    let (raw, size) = raw(address);
+    // SAFETY: the kernel reads `size` bytes of `raw`, which has more.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const raw).cast(), size) }).map(drop)
+}
+
+/// Accepts connections, at most `backlog` of them waiting.
+pub fn listen(socket: BorrowedFd, backlog: i32) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+/// Connects a socket. One that does not wait gives EINPROGRESS; when it can be written, its
+/// [`error`] tells the end.
+pub fn connect(socket: BorrowedFd, address: &SocketAddr) -> io::Result<()> {
+    let (raw, size) = raw(address);
+    // SAFETY: the kernel reads `size` bytes of `raw`, which has more.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const raw).cast(), size) }).map(drop)
+}
+
+/// Takes the error that waits on a socket.
+pub fn error(socket: BorrowedFd) -> io::Result<()> {
+    match get(socket, libc::SO_ERROR)? {
+        0 => Ok(()),
+        number => Err(io::Error::from_raw_os_error(number)),
+    }
+}
+
+/// Whether somebody listens on this socket.
+pub fn listens(socket: BorrowedFd) -> io::Result<bool> {
+    Ok(get(socket, libc::SO_ACCEPTCONN)? != 0)
+}
+
+/// The number of a network interface, for addresses that hold on one link only.
+pub fn interface(name: &[u8]) -> Option<u32> {
+    let name = std::ffi::CString::new(name).ok()?;
+    // SAFETY: a NUL-ended string.
+    let number = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (number != 0).then_some(number)
+}
+
+/// The name of a network interface.
+pub fn interface_name(number: u32) -> Option<Vec<u8>> {
+    let mut name = [0u8; libc::IF_NAMESIZE];
+    // SAFETY: the name has the room that the call asks for.
+    let found = unsafe { libc::if_indextoname(number, name.as_mut_ptr().cast()) };
+    let end = name.iter().position(|byte| *byte == 0)?;
+    (!found.is_null()).then(|| name[..end].to_vec())
+}
+
+fn set(socket: BorrowedFd, level: i32, option: i32, value: i32) -> io::Result<()> {
+    let size = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel reads one int.
+    check(unsafe {
+        libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size)
+    })
+    .map(drop)
+}
+
+fn get(socket: BorrowedFd, option: i32) -> io::Result<i32> {
+    let mut value = 0i32;
+    let mut size = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most one int and its size.
+    check(unsafe {
+        let value = (&raw mut value).cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, value, &mut size)
+    })?;
+    Ok(value)
+}
+
+/// An address as the kernel takes it, and how many bytes of it count.
+fn raw(address: &SocketAddr) -> (libc::sockaddr_storage, libc::socklen_t) {
+    // SAFETY: an all-zero storage is a value, and it is aligned and large enough for both kinds.
+    let mut raw: libc::sockaddr_storage = unsafe { zeroed() };
+    let size = match address {
+        SocketAddr::V4(v4) => {
+            // SAFETY: as above; this is the only reference to it.
+            let to = unsafe { &mut *(&raw mut raw).cast::<libc::sockaddr_in>() };
+            to.sin_family = libc::AF_INET as libc::sa_family_t;
+            to.sin_port = v4.port().to_be();
+            to.sin_addr.s_addr = u32::from(*v4.ip()).to_be();
+            size_of::<libc::sockaddr_in>()
+        }
+        SocketAddr::V6(v6) => {
+            // SAFETY: as above.
+            let to = unsafe { &mut *(&raw mut raw).cast::<libc::sockaddr_in6>() };
+            to.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+            to.sin6_port = v6.port().to_be();
+            to.sin6_addr.s6_addr = v6.ip().octets();
+            to.sin6_scope_id = v6.scope_id();
+            size_of::<libc::sockaddr_in6>()
+        }
+    };
+    (raw, size as libc::socklen_t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn sockets_bind_listen_and_connect_in_both_families() {
+        for text in ["127.0.0.1:0", "[::1]:0"] {
+            let any: SocketAddr = text.parse().unwrap();
+            let server = stream(&any).unwrap();
+            bind(server.as_fd(), &any).unwrap();
+            assert!(!listens(server.as_fd()).unwrap());
+            listen(server.as_fd(), 5).unwrap();
+            assert!(listens(server.as_fd()).unwrap());
+            let at = TcpListener::from(server.try_clone().unwrap()).local_addr().unwrap();
+            let client = stream(&at).unwrap();
+            connect(client.as_fd(), &at).unwrap();
+            error(client.as_fd()).unwrap();
+            assert_eq!(TcpStream::from(client).peer_addr().unwrap(), at);
+        }
+    }
+
+    #[test]
+    fn interfaces_have_names_and_numbers() {
+        let number = interface(b"lo").unwrap();
+        assert_eq!(interface_name(number), Some(b"lo".to_vec()));
+        assert_eq!((interface(b"no such"), interface_name(u32::MAX)), (None, None));
+    }
+}
