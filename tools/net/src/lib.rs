@@ -1,1 +1,5 @@
 //! The network half: addresses, DNS, ident, sockets as UCSPI programs need them.
+
+pub mod address;
+pub mod connect;
+pub mod dns;

@@ -54,12 +54,16 @@ pub fn listen(socket: BorrowedFd, backlog: i32) -> io::Result<()> {
     check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
 }
 
-/// Connects a socket. One that does not wait gives EINPROGRESS; when it can be written, its
-/// [`error`] tells the end.
-pub fn connect(socket: BorrowedFd, address: &SocketAddr) -> io::Result<()> {
+/// Connects a socket. `false`: it is under way, because the socket does not wait; when it can be
+/// written, its [`error`] tells the end.
+pub fn connect(socket: BorrowedFd, address: &SocketAddr) -> io::Result<bool> {
     let (raw, size) = raw(address);
     // SAFETY: the kernel reads `size` bytes of `raw`, which has more.
-    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const raw).cast(), size) }).map(drop)
+    match check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const raw).cast(), size) }) {
+        Ok(_) => Ok(true),
+        Err(why) if why.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
+        Err(why) => Err(why),
+    }
 }
 
 /// Takes the error that waits on a socket.
@@ -155,7 +159,7 @@ mod tests {
             assert!(listens(server.as_fd()).unwrap());
             let at = TcpListener::from(server.try_clone().unwrap()).local_addr().unwrap();
             let client = stream(&at).unwrap();
-            connect(client.as_fd(), &at).unwrap();
+            assert!(connect(client.as_fd(), &at).unwrap());
             error(client.as_fd()).unwrap();
             assert_eq!(TcpStream::from(client).peer_addr().unwrap(), at);
         }

@@ -1,0 +1,70 @@
+//! Connections out, made within a time and from a chosen local address.
+
+use base::sys::{poll, socket};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// Connects to `to`, from the address `from` if one is given, within `limit` ("timed out").
+pub fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
+    connect_on(bound(to, from, 0)?, to, limit)
+}
+
+/// A socket for connecting to `to`, bound to this address and port; `None` and 0 leave them to
+/// the system.
+pub fn bound(to: SocketAddr, from: Option<IpAddr>, port: u16) -> io::Result<OwnedFd> {
+    let socket = socket::stream(&to)?;
+    if from.is_some() || port != 0 {
+        let any = match to {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        socket::bind(socket.as_fd(), &(from.unwrap_or(any), port).into())?;
+    }
+    Ok(socket)
+}
+
+/// Connects this socket within `limit`. The stream waits when it is read or written.
+pub fn connect_on(socket: OwnedFd, to: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(true)?;
+    if !socket::connect(stream.as_fd(), &to)? {
+        if !poll::writable(stream.as_fd(), limit)? {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        socket::error(stream.as_fd())?;
+    }
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_comes_from_the_chosen_address() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let from = IpAddr::from([127, 0, 0, 2]);
+        let to = server.local_addr().unwrap();
+        let stream = connect(to, Some(from), Duration::from_secs(5)).unwrap();
+        assert_eq!(stream.local_addr().unwrap().ip(), from);
+        assert_eq!(server.accept().unwrap().1, stream.local_addr().unwrap());
+    }
+
+    #[test]
+    fn nobody_there_is_refused_and_no_answer_is_timed_out() {
+        let limit = Duration::from_millis(50);
+        let full = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = full.local_addr().unwrap();
+        // A full backlog drops further connections without a word.
+        socket::listen(full.as_fd(), 0).unwrap();
+        let kept: Vec<_> = (0..3).map(|_| connect(to, None, limit)).collect();
+        let why = kept.last().unwrap().as_ref().unwrap_err();
+        assert_eq!(base::errno::words(why), "timed out");
+        drop(full);
+        assert_eq!(connect(to, None, limit).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+}
