@@ -1,1 +1,4 @@
 //! The tests of the mail programs, one module per program.
+
+#[allow(dead_code)] // Its users come one by one.
+mod installation;
