@@ -11,6 +11,7 @@ pub mod folder;
 pub mod fork;
 pub mod host;
 pub mod ids;
+pub mod interfaces;
 pub mod lock;
 pub mod nss;
 pub mod poll;
