@@ -19,7 +19,7 @@ SCRIPTS   = $(foreach p,$(PACKAGES),$(wildcard $p/src/scripts/* tools/$p/src/scr
 # These ask NSS, PAM or libcrypt, which work in dynamically linked programs only.
 SHARED    = setuidgid envuidgid setuser qmail-getpw
 STATIC    = --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static","-C","link-arg=-Wl,-z,pack-relative-relocs"]'
-BUILD     = QMAILHOME=$(QMAILHOME) cargo build --release --target $(HOST)
+BUILD     = QMAILHOME='$(QMAILHOME)' cargo build --release --target $(HOST)
 bins      = $(if $(1),$(BUILD) $(2) $(addprefix --bin ,$(1)),@:)
 
 all:
@@ -46,7 +46,7 @@ originals:
 
 # Whoever installs with sudo may have no cargo: then what was built before is installed.
 install: $(if $(shell command -v cargo),all)
-	BUILT=$(BUILT) DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) QMAILHOME=$(QMAILHOME) \
+	BUILT='$(BUILT)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' QMAILHOME='$(QMAILHOME)' \
 	SUBSET='$(SUBSET)' SPLIT=$(SPLIT) sh tools/install.sh
 
 clean:

@@ -39,14 +39,22 @@ use std::time::{Duration, Instant};
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// Waits until `condition` holds, looking every few milliseconds, and panics naming `what` when
-/// `limit` is over. The only sleep in all tests.
+/// `limit` is over.
 #[track_caller]
-pub fn until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+pub fn until(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
+    assert!(comes_true(limit, condition), "after {limit:?} still not: {what}");
+}
+
+/// Waits until `condition` holds; false when `limit` is over. The only sleep in all tests.
+fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {
-        assert!(Instant::now() < deadline, "after {limit:?} still not: {what}");
+        if Instant::now() > deadline {
+            return false;
+        }
         sleep(Duration::from_millis(3));
     }
+    true
 }
 
 /// The root of the source tree.

@@ -1,6 +1,6 @@
 //! A program that runs beside the test.
 
-use crate::{LIMIT, shown, until};
+use crate::{LIMIT, comes_true, shown};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A child that runs until it ends or the test does: then its process group is killed.
 ///
@@ -101,7 +101,7 @@ impl Running {
     /// Waits until `text` has appeared on standard output, and gives all that did so far.
     #[track_caller]
     pub fn wait_out(&self, text: &str) -> String {
-        let seen = self.out.wait(LIMIT, |bytes| contains(bytes, text));
+        let seen = self.out.wait(LIMIT, |stream| stream.contains(text));
         assert!(seen, "no {text:?} on standard output: {}", self.said());
         self.out()
     }
@@ -109,7 +109,7 @@ impl Running {
     /// Waits until `text` has appeared on standard error, and gives all that did so far.
     #[track_caller]
     pub fn wait_err(&self, text: &str) -> String {
-        let seen = self.err.wait(LIMIT, |bytes| contains(bytes, text));
+        let seen = self.err.wait(LIMIT, |stream| stream.contains(text));
         assert!(seen, "no {text:?} on standard error: {}", self.said());
         self.err()
     }
@@ -127,11 +127,8 @@ impl Running {
     /// Waits until the program has ended. Panics with what it printed when `limit` is over.
     #[track_caller]
     pub fn wait(&self, limit: Duration) -> ExitStatus {
-        let deadline = Instant::now() + limit;
-        until(limit * 2, "end of the program", || {
-            assert!(Instant::now() < deadline, "still runs after {limit:?}: {}", self.said());
-            self.ended().is_some()
-        });
+        let over = comes_true(limit, || self.ended().is_some());
+        assert!(over, "still runs after {limit:?}: {}", self.said());
         self.ended().unwrap()
     }
 
@@ -141,8 +138,11 @@ impl Running {
         self.close();
         let status = self.wait(limit);
         for stream in [&self.out, &self.err] {
-            let ended = stream.wait(limit, |_| false) || stream.lock().ended;
-            assert!(ended, "a child still holds an output: {}", self.said());
+            assert!(
+                stream.wait(limit, |stream| stream.ended),
+                "a child still holds an output: {}",
+                self.said()
+            );
         }
         let bytes = |stream: &Gathered| stream.lock().bytes.clone();
         Output { status, stdout: bytes(&self.out), stderr: bytes(&self.err) }
@@ -173,6 +173,12 @@ struct Stream {
     ended: bool,
 }
 
+impl Stream {
+    fn contains(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+}
+
 impl Gathered {
     fn from(mut pipe: impl Read + Send + 'static) -> Gathered {
         let shared = Arc::new((Mutex::new(Stream::default()), Condvar::new()));
@@ -200,14 +206,10 @@ impl Gathered {
         self.0.0.lock().unwrap()
     }
 
-    /// Waits until the bytes satisfy `good`; false if the stream ends or the limit is over before.
-    fn wait(&self, limit: Duration, good: impl Fn(&[u8]) -> bool) -> bool {
-        let more = |stream: &mut Stream| !stream.ended && !good(&stream.bytes);
+    /// Waits until the stream is `good`; false if it ends or the limit is over before.
+    fn wait(&self, limit: Duration, good: impl Fn(&Stream) -> bool) -> bool {
+        let more = |stream: &mut Stream| !stream.ended && !good(stream);
         let (stream, _) = self.0.1.wait_timeout_while(self.lock(), limit, more).unwrap();
-        good(&stream.bytes)
+        good(&stream)
     }
-}
-
-fn contains(bytes: &[u8], text: &str) -> bool {
-    memchr::memmem::find(bytes, text.as_bytes()).is_some()
 }

@@ -38,6 +38,29 @@ fn is_static(file: &[u8]) -> bool {
     !contains(file, "/ld-linux")
 }
 
+/// What `make` would build of these families.
+fn made(subset: &str) -> Vec<String> {
+    let mut make = Command::new("make");
+    make.args(["-s", "--eval", "names:; @echo $(PROGRAMS) $(notdir $(SCRIPTS))", "names"]);
+    make.arg(format!("SUBSET={subset}")).current_dir(tree());
+    let (code, out, err) = ran(&make.output().unwrap());
+    assert_eq!((code, err), (Some(0), String::new()));
+    let mut names: Vec<_> = out.split_whitespace().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn make_builds_the_programs_of_each_family() {
+    for family in ["rules", "net", "supervise", "mail"] {
+        let programs = programs().into_iter().filter(|program| program.family == family);
+        let mut names: Vec<_> = programs.map(|program| program.name).collect();
+        names.sort();
+        assert_eq!(made(family), names);
+    }
+    assert_eq!(made("rules net supervise mail").len(), programs().len());
+}
+
 #[test]
 fn what_is_static_asks_no_nss() {
     for program in built() {
