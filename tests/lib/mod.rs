@@ -1,5 +1,5 @@
 //! What the tests of whole programs share: the program under test, a scratch folder, running
-//! children, loopback sockets, fake DNS and SMTP servers, damaged input.
+//! children, loopback sockets, fake DNS and SMTP servers, failing system calls, damaged input.
 //!
 //! A test reads: make a scratch folder, start a program, say what came out.
 //!
@@ -20,6 +20,7 @@ mod running;
 mod scratch;
 mod smtp;
 mod socket;
+mod trace;
 mod user;
 
 pub use dns::{Dns, dns};
@@ -29,6 +30,7 @@ pub use running::{Running, start, start_on};
 pub use scratch::{Scratch, scratch};
 pub use smtp::{Smtp, SmtpServer, accepting, smtp, smtp_on, smtp_server, smtp_server_at};
 pub use socket::{connect, free_port, listener};
+pub use trace::{calls, failing, killed};
 pub use user::{as_user, root, skip};
 
 use std::path::Path;

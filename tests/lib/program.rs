@@ -2,7 +2,7 @@
 
 use crate::{LIMIT, running::Running, tree};
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -71,14 +71,18 @@ fn path() -> std::ffi::OsString {
 /// `redirected("3<secret <&-", program("checkpassword").arg("true"))`.
 pub fn redirected(redirections: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
-    shell.env_clear().stdin(Stdio::null());
     shell.args(["-c", &format!("exec \"$0\" \"$@\" {redirections}")]);
-    shell.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        value.map(|value| shell.env(name, value));
-    }
-    command.get_current_dir().map(|folder: &Path| shell.current_dir(folder));
-    shell
+    behind(shell, command)
+}
+
+/// One command in front of another: its words, then the other's, in the other's environment and
+/// folder. Its standard input is empty until it is fed.
+pub(crate) fn behind(mut front: Command, command: &Command) -> Command {
+    front.env_clear().stdin(Stdio::null());
+    front.arg(command.get_program()).args(command.get_args());
+    front.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.get_current_dir().map(|folder| front.current_dir(folder));
+    front
 }
 
 /// What a program did: its exit code (none if a signal ended it), its output, its messages.

@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::Duration;
 use tests::{
-    LIMIT, Random, accepting, as_user, connect, dns, fed, fed_within, listener, ran, redirected,
-    root, scratch, shown, skip, smtp, smtp_server, start, until,
+    LIMIT, Random, accepting, as_user, calls, connect, dns, failing, fed, fed_within, killed,
+    listener, ran, redirected, root, scratch, shown, skip, smtp, smtp_server, start, until,
 };
 
 fn sh(script: &str) -> Command {
@@ -52,6 +52,37 @@ fn bytes_that_are_no_text_are_shown() {
 fn redirections_reach_the_program() {
     let mut o = redirected(">&2", sh("echo $A").env("A", "b"));
     assert_eq!(ran(&o.output().unwrap()), (Some(0), String::new(), "b\n".into()));
+}
+
+#[test]
+fn the_system_calls_of_a_program_come_in_order() {
+    let place = scratch();
+    let mut script = sh("mkdir a; rmdir a");
+    let Some((o, calls)) = calls("mkdir,rmdir", script.current_dir(place.path()), "") else {
+        return;
+    };
+    let seen = ["mkdir(\"a\", 0777) = 0", "rmdir(\"a\") = 0"].map(str::to_owned).to_vec();
+    assert_eq!((ran(&o), calls), ((Some(0), String::new(), String::new()), seen));
+}
+
+#[test]
+fn a_system_call_fails_at_will() {
+    let place = scratch();
+    let mut script = sh("mkdir a b c; ls; exit 7");
+    let Some(mut full) = failing("mkdir", "ENOSPC", 2, script.current_dir(place.path())) else {
+        return;
+    };
+    let (code, out, err) = ran(&full.output().unwrap());
+    assert_eq!((code, out.as_str(), err.lines().count()), (Some(7), "a\nc\n", 1));
+}
+
+#[test]
+fn a_program_dies_at_a_system_call() {
+    let place = scratch();
+    let mut script = sh("exec mkdir a b c");
+    let Some(mut mkdir) = killed("mkdir", 2, script.current_dir(place.path())) else { return };
+    assert_eq!(mkdir.status().unwrap().signal(), Some(libc::SIGKILL));
+    assert_eq!(place.names(""), ["a"]);
 }
 
 #[test]
