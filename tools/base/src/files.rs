@@ -1,8 +1,22 @@
-//! Files that others read while they are replaced.
+//! Files that others have open too: FIFOs that must not hold us up, and files that are replaced
+//! while others read them.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+/// Opens a file for reading. A FIFO opens at once, with a writer or without, and reading it never
+/// waits.
+pub fn open_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Opens a file for writing that is there already. A FIFO that nobody reads fails (ENXIO), and
+/// writing one never waits.
+pub fn open_write(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
 
 /// Puts the names in a folder on disk, so that a link or rename in it survives a power cut.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {

@@ -44,6 +44,18 @@ pub fn close_written(fd: impl Into<OwnedFd>) -> io::Result<()> {
     }
 }
 
+/// Opens /dev/null under each of 0, 1 and 2 that is closed, so that no file which is opened later
+/// is taken for standard input, output or error.
+pub fn fill_standard() -> io::Result<()> {
+    for number in 0..=2 {
+        if !is_open(number) {
+            // SAFETY: a NUL-ended string; the lowest free number is this one.
+            check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the number `to` a copy of `from` that a child inherits.
 pub fn copy_to(from: BorrowedFd, to: RawFd) -> io::Result<()> {
     if from.as_raw_fd() == to {
@@ -88,6 +100,13 @@ pub fn set_nonblocking(fd: BorrowedFd, on: bool) -> io::Result<()> {
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD only looks.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
+}
+
+/// Has the kernel begin to write a file's data to disk, so that a later fsync waits less. Only a
+/// hint: it promises nothing and fails silently.
+pub fn start_write_back(fd: BorrowedFd) {
+    // SAFETY: no memory is involved.
+    unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 /// One read, tried again after a signal. 0 is the end.
