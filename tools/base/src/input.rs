@@ -93,6 +93,40 @@ impl<'a> Input<'a> {
     }
 }
 
+impl Input<'_> {
+    /// The next line, without its newline, lent from the buffer, which grows to hold it: for
+    /// input whose lines may be of any length. `None` at the end.
+    pub fn whole_line(&mut self) -> io::Result<Option<&[u8]>> {
+        let mut seen = 0;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffered()[seen..]) {
+                let line = self.start..self.start + seen + at;
+                self.start = line.end + 1;
+                return Ok(Some(&self.buffer[line]));
+            }
+            seen = self.buffered().len();
+            if self.read_behind()? == 0 {
+                let line = self.start..self.end;
+                self.start = self.end;
+                return Ok((!line.is_empty()).then(|| &self.buffer[line]));
+            }
+        }
+    }
+
+    /// One read that keeps what is buffered. A full buffer doubles.
+    fn read_behind(&mut self) -> io::Result<usize> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.end * 2 + 1, 0);
+        }
+        let count = fd::read(self.from, &mut self.buffer[self.end..])?;
+        self.end += count;
+        Ok(count)
+    }
+}
+
 impl Input<'static> {
     /// Standard input.
     pub fn stdin() -> Self {
@@ -136,5 +170,17 @@ mod tests {
             ("last", Ending::End),
         ];
         assert_eq!(seen, expected.map(|(line, ending)| (line.to_owned(), ending)));
+    }
+    #[test]
+    fn whole_lines_are_lent_however_long() {
+        let (read, write) = fd::pipe().unwrap();
+        fd::write_all(write.as_fd(), b"one\n\n123456789\nx\nlast").unwrap();
+        drop(write);
+        let mut input = Input::with_size(read.as_fd(), 4);
+        let mut seen = Vec::new();
+        while let Some(line) = input.whole_line().unwrap() {
+            seen.push(String::from_utf8(line.to_vec()).unwrap());
+        }
+        assert_eq!(seen, ["one", "", "123456789", "x", "last"]);
     }
 }
