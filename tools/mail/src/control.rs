@@ -17,6 +17,11 @@ impl Control {
         Control { folder: home.join("control") }
     }
 
+    /// Files of the same kinds in any folder.
+    pub fn in_folder(folder: &Path) -> Self {
+        Control { folder: folder.to_owned() }
+    }
+
     /// The first line, without trailing spaces, tabs and newline. `None` if there is no file.
     pub fn line(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let Some(text) = self.read(name)? else { return Ok(None) };

@@ -1,5 +1,9 @@
 //! What the mail programs share: formats, addresses, control files, the way into the queue.
 
 pub mod address;
+pub mod address_list;
 pub mod control;
+pub mod field;
+pub mod host_rules;
 pub mod submission;
+pub mod token;
