@@ -5,5 +5,6 @@ pub mod address_list;
 pub mod control;
 pub mod field;
 pub mod host_rules;
+pub mod spawner;
 pub mod submission;
 pub mod token;
