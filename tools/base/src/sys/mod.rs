@@ -11,6 +11,7 @@ pub mod folder;
 pub mod fork;
 pub mod host;
 pub mod ids;
+#[cfg(feature = "interfaces")]
 pub mod interfaces;
 pub mod lock;
 pub mod nss;
