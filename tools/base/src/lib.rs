@@ -36,7 +36,8 @@ macro_rules! program {
     ($name:literal, $run:path, panic = $code:expr) => {
         /// The entry point that C's start-up code calls.
         #[cfg(not(test))]
-        #[allow(unsafe_code)] // The name `main` and its arguments are the C library's contract.
+        // The name `main` and its arguments are the C library's contract.
+        #[allow(unsafe_code, clippy::not_unsafe_ptr_arg_deref)]
         #[unsafe(no_mangle)]
         extern "C" fn main(
             argc: ::std::ffi::c_int,

@@ -84,8 +84,13 @@ pub fn set_uid(uid: u32) -> io::Result<()> {
 pub fn become_user(user: &User) -> io::Result<()> {
     set_groups(&user.groups)?;
     set_gid(user.gid)?;
-    set_uid(user.uid)?;
-    if user.uid != 0 && set_uid(0).is_ok() {
+    become_uid(user.uid)
+}
+
+/// Sets real, effective and saved user for good, then checks that root is out of reach.
+pub fn become_uid(uid: u32) -> io::Result<()> {
+    set_uid(uid)?;
+    if uid != 0 && set_uid(0).is_ok() {
         return Err(io::Error::from_raw_os_error(libc::EPERM));
     }
     Ok(())

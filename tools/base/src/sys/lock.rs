@@ -24,6 +24,12 @@ pub fn try_exclusive(fd: BorrowedFd) -> io::Result<()> {
     retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) }).map(drop)
 }
 
+/// Waits for a shared lock.
+pub fn shared(fd: BorrowedFd) -> io::Result<()> {
+    // SAFETY: as above.
+    retry(|| unsafe { libc::flock(fd.as_raw_fd(), libc::LOCK_SH) }).map(drop)
+}
+
 /// Takes a shared lock or fails with EAGAIN if somebody has the exclusive one.
 pub fn try_shared(fd: BorrowedFd) -> io::Result<()> {
     // SAFETY: as above.

@@ -22,6 +22,7 @@ pub mod socket;
 pub mod spawn;
 pub mod start;
 pub mod syslog;
+pub mod title;
 pub mod umask;
 pub mod wait;
 

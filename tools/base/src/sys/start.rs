@@ -1,5 +1,6 @@
 //! The start of a program: C's `main` hands over here.
 
+use super::title;
 use crate::{Args, Code, Result, say};
 use std::ffi::{CStr, OsString, c_char, c_int};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,7 +35,12 @@ pub unsafe fn start(
         OsString::from_vec(word.to_bytes().to_vec())
     });
     let _ = NAMED.set(words.next().unwrap_or_default());
-    let code = match run(words.collect()) {
+    let words: Args = words.collect();
+    if count > 1 {
+        // SAFETY: argv holds argc pointers.
+        title::note(unsafe { *argv.add(count - 1) });
+    }
+    let code = match run(words) {
         Ok(code) => code.0,
         Err(die) => {
             if !die.text.is_empty() {
