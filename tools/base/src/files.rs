@@ -18,6 +18,13 @@ pub fn open_write(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
+/// Opens a file for appending; `create` makes it, mode 0600 less the umask, if it is not there. A
+/// FIFO that nobody reads fails (ENXIO).
+pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
+    let mut how = OpenOptions::new();
+    how.append(true).create(create).mode(0o600).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
 /// Puts the names in a folder on disk, so that a link or rename in it survives a power cut.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

@@ -1,10 +1,16 @@
-//! What the mail programs share: formats, addresses, control files, the way into the queue.
+//! What the mail programs share: formats, addresses, control files, the way into the queue and
+//! out of it.
 
 pub mod address;
 pub mod address_list;
+pub mod assign;
 pub mod control;
+pub mod delivery;
+pub mod dot_qmail;
 pub mod field;
 pub mod host_rules;
+pub mod maildir;
+pub mod mbox;
 pub mod spawner;
 pub mod submission;
 pub mod token;

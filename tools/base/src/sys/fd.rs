@@ -56,6 +56,13 @@ pub fn fill_standard() -> io::Result<()> {
     Ok(())
 }
 
+/// Goes back to the start of a file, for everybody who shares it. A pipe fails (ESPIPE).
+pub fn rewind(fd: BorrowedFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    let at = unsafe { libc::lseek(fd.as_raw_fd(), 0, libc::SEEK_SET) };
+    if at == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Makes the number `to` a copy of `from` that a child inherits.
 pub fn copy_to(from: BorrowedFd, to: RawFd) -> io::Result<()> {
     if from.as_raw_fd() == to {

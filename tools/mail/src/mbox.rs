@@ -1,0 +1,205 @@
+//! Appending to a file of messages, each behind a line that starts with `From `. mbox(5).
+
+use base::files::{open_append, sync_folder};
+use base::sys::{fd, ids, lock};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes read at once.
+const BLOCK: usize = 65536;
+
+/// Why a message was not appended.
+pub enum Failure {
+    /// It cannot be read. The file is as it was.
+    Message(io::Error),
+    /// The file cannot be written. It is as it was, if it could be locked.
+    File(io::Error),
+}
+
+/// A file of messages, open for appending.
+pub struct Mbox {
+    file: File,
+    name: PathBuf,
+    /// Nobody else appends.
+    locked: bool,
+    /// Created just now: its name is not on disk yet.
+    fresh: bool,
+}
+
+impl Mbox {
+    /// Opens it, creating it with mode 0600. A name that a stranger may have led to another file
+    /// of ours is refused (EPERM).
+    pub fn open(name: &Path) -> io::Result<Self> {
+        if is_strangers_link(name)? {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        let (file, fresh) = match open_append(name, false) {
+            Err(why) if why.kind() == ErrorKind::NotFound => (open_append(name, true)?, true),
+            other => (other?, false),
+        };
+        Ok(Mbox { file, name: name.to_owned(), locked: false, fresh })
+    }
+
+    /// Waits until nobody else has it locked. Where files cannot be locked it goes on without.
+    pub fn lock(&mut self) {
+        self.locked = lock::exclusive(self.file.as_fd()).is_ok();
+    }
+
+    /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
+    /// on disk. Failing, it cuts the file back to its old length.
+    pub fn append(self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
+        let before = self.file.metadata().map_err(Failure::File)?;
+        if !before.is_file() {
+            return Err(Failure::File(ErrorKind::InvalidInput.into()));
+        }
+        let done = self.write(head, message);
+        if done.is_err() && self.locked {
+            let _ = self.file.set_len(before.len());
+        }
+        done
+    }
+
+    fn write(&self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
+        let mut quoter = Quoter::default();
+        let mut block = vec![0; BLOCK];
+        let mut quoted = head.to_vec();
+        loop {
+            let count = fd::read(message, &mut block).map_err(Failure::Message)?;
+            match count {
+                0 => quoter.end(&mut quoted),
+                _ => quoter.quote(&block[..count], &mut quoted),
+            }
+            fd::write_all(self.file.as_fd(), &quoted).map_err(Failure::File)?;
+            quoted.clear();
+            if count == 0 {
+                return self.sync().map_err(Failure::File);
+            }
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()?;
+        if self.fresh {
+            sync_folder(self.name.parent().unwrap_or(Path::new(".")))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether somebody else may have put this name here, to have us append to a file of ours that is
+/// no mbox: a link that is neither ours nor root's, or one of several names of a file unless it
+/// and its folder are ours.
+fn is_strangers_link(name: &Path) -> io::Result<bool> {
+    let me = ids::effective_uid();
+    let link = match fs::symlink_metadata(name) {
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
+        other => other?,
+    };
+    if link.is_symlink() && link.uid() != me && link.uid() != 0 {
+        return Ok(true);
+    }
+    let Ok(real) = fs::canonicalize(name) else { return Ok(false) };
+    let file = fs::metadata(&real)?;
+    let folder = fs::metadata(real.parent().unwrap_or(Path::new("/")))?;
+    Ok(file.nlink() > 1 && file.is_file() && (file.uid() != me || folder.uid() != me))
+}
+
+/// What may follow any number of `>` at the start of a line that is quoted by one more.
+const FROM: &[u8] = b"From ";
+
+/// Quotes a message block by block: a line of any number of `>` and then `From ` gets one `>`
+/// more.
+#[derive(Default)]
+struct Quoter {
+    /// Bytes of [`FROM`] seen at the start of a line and held back.
+    held: usize,
+    /// Past the place where a line may turn out to be a From line.
+    inside: bool,
+    /// The line has a byte.
+    open: bool,
+}
+
+impl Quoter {
+    /// Appends a block of the message to `quoted`.
+    fn quote(&mut self, block: &[u8], quoted: &mut Vec<u8>) {
+        let mut rest = block;
+        while let [byte, tail @ ..] = rest {
+            if self.inside {
+                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                quoted.extend_from_slice(&rest[..end]);
+                self.open = !rest[..end].ends_with(b"\n");
+                self.inside = self.open;
+                rest = &rest[end..];
+                continue;
+            }
+            self.open = true;
+            if FROM[self.held] == *byte {
+                self.held += 1;
+                rest = tail;
+                if self.held == FROM.len() {
+                    quoted.push(b'>');
+                    self.release(quoted);
+                }
+            } else if self.held == 0 && *byte == b'>' {
+                quoted.push(b'>');
+                rest = tail;
+            } else {
+                self.release(quoted);
+            }
+        }
+    }
+
+    /// Ends the message: its last line gets a newline if it has none, and an empty line follows.
+    fn end(&mut self, quoted: &mut Vec<u8>) {
+        self.release(quoted);
+        if self.open {
+            quoted.push(b'\n');
+        }
+        quoted.push(b'\n');
+    }
+
+    /// Lets what was held back go: the line is decided.
+    fn release(&mut self, quoted: &mut Vec<u8>) {
+        quoted.extend_from_slice(&FROM[..self.held]);
+        self.held = 0;
+        self.inside = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message quoted in blocks of this size.
+    fn quoted(message: &[u8], block: usize) -> Vec<u8> {
+        let (mut quoter, mut all) = (Quoter::default(), Vec::new());
+        for part in message.chunks(block) {
+            quoter.quote(part, &mut all);
+        }
+        quoter.end(&mut all);
+        all
+    }
+
+    #[test]
+    fn from_lines_are_quoted_wherever_blocks_end() {
+        let message =
+            b"From a\n>From b\n>>>From c\n\nFrom\nFro\n >From \n>Fron\n> From \n>\nfrom \nFrom ";
+        let expected = b">From a\n>>From b\n>>>>From c\n\nFrom\nFro\n >From \n>Fron\n> From \n>\nfrom \n>From \n\n";
+        for block in 1..message.len() + 1 {
+            assert_eq!(quoted(message, block), expected, "{block}");
+        }
+    }
+
+    #[test]
+    fn a_message_ends_in_one_newline_and_an_empty_line() {
+        let all = ["", "a", "a\n", "\n", ">", "Fro", "a\n\n"];
+        let ends = ["\n", "a\n\n", "a\n\n", "\n\n", ">\n\n", "Fro\n\n", "a\n\n\n"];
+        assert_eq!(
+            all.map(|text| quoted(text.as_bytes(), 9)),
+            ends.map(|end| end.as_bytes().to_vec())
+        );
+    }
+}
