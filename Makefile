@@ -1,6 +1,7 @@
 # make           builds everything into target/built; `make STATIC=` links all of it dynamically
 # make test      builds, then runs all tests
 # make check     looks at format, lints, man pages, names and link sets
+# make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
 # make install   installs; DESTDIR= PREFIX= QMAILHOME= SUBSET= SPLIT= say where and what
 
 DESTDIR   =
@@ -49,7 +50,13 @@ install: $(if $(shell command -v cargo),all)
 	BUILT='$(BUILT)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' QMAILHOME='$(QMAILHOME)' \
 	SUBSET='$(SUBSET)' SPLIT=$(SPLIT) sh tools/install.sh
 
+demo: all
+	BUILT='$(BUILT)' sh tests/demo.sh start
+
+demo-stop:
+	BUILT='$(BUILT)' sh tests/demo.sh stop
+
 clean:
 	cargo clean
 
-.PHONY: all test check originals install clean
+.PHONY: all test check originals demo demo-stop install clean

@@ -8,6 +8,7 @@ set -eu
 
 tree=$(cd "$(dirname "$0")/.." && pwd)
 demo=${DEMO:-$tree/demo}
+BUILT=${BUILT:-$tree/target/built}
 port=${DEMO_PORT:-2525}
 remote_port=${DEMO_REMOTE_PORT:-2526}
 home=$demo/qmail remote=$demo/remote
@@ -32,13 +33,15 @@ until_true() {
 drop_root() {
     [ "$(id -u)" -eq 0 ] || return 0
     rm -rf "$demo" && mkdir "$demo" && chown nobody: "$demo"
-    exec "$BUILT/setuidgid" nobody env HOME="$demo" MAKEFLAGS= sh "$0" start
+    exec "$BUILT/setuidgid" nobody env HOME="$demo" BUILT="$BUILT" sh "$tree/tests/demo.sh" start
 }
 
 install_programs() {
     mkdir -p "$demo"
-    sh "$tree/tools/install.sh" PREFIX="$demo" QMAILHOME="$home" >"$demo/install.log"
-    sh "$tree/tools/install.sh" PREFIX="$demo" QMAILHOME="$remote" SUBSET=mail >>"$demo/install.log"
+    BUILT=$BUILT DESTDIR= PREFIX=$demo SPLIT=23
+    export BUILT DESTDIR PREFIX SPLIT
+    QMAILHOME=$home SUBSET='rules net supervise mail' sh "$tree/tools/install.sh" 2>"$demo/install.log"
+    QMAILHOME=$remote SUBSET=mail sh "$tree/tools/install.sh" 2>>"$demo/install.log"
 }
 
 # Two mail hosts: demo.example, and remote.example that it sends to.
@@ -114,7 +117,7 @@ start_services() {
 # send CLIENT-ADDRESS SERVER RECIPIENT SUBJECT: one message by SMTP, the dialogue shown.
 send() {
     say "$4: SMTP from $1 to $2"
-    tcpclient -RHl0 -i "$1" "$2" "$port" sh "$0" dialogue "$3" "$4" || echo '(no connection)'
+    tcpclient -RHl0 -i "$1" "$2" "$port" sh "$tree/tests/demo.sh" dialogue "$3" "$4" || echo '(no connection)'
 }
 
 dialogue() {

@@ -181,7 +181,7 @@ impl Installation {
 
     /// Gives something below the home, with all that is in it, to the user of the installation.
     #[track_caller]
-    fn give(&self, name: impl AsRef<Path>) -> &Installation {
+    pub fn give(&self, name: impl AsRef<Path>) -> &Installation {
         if root() {
             let mut chown = Command::new("chown");
             chown.arg("-hR").arg(format!("{NOBODY}:{NOBODY}")).arg(self.join(name));

@@ -1,0 +1,40 @@
+//! `make demo` does what the README says.
+
+use std::process::Command;
+use std::time::Duration;
+use tests::{bin, fed_within, free_port, ran, root, scratch, tree};
+
+#[test]
+fn the_demo_delivers_shows_and_leaves_nothing_behind() {
+    let place = scratch();
+    if root() {
+        place.chmod("", 0o777);
+    }
+    let demo = place.join("demo");
+    let (port, remote_port) = (free_port().to_string(), free_port().to_string());
+    let run = |word: &str| {
+        let mut command = Command::new("sh");
+        command.arg(tree().join("tests/demo.sh")).arg(word).env("DEMO", &demo);
+        command.env("DEMO_PORT", &port).env("DEMO_REMOTE_PORT", &remote_port);
+        command.env("BUILT", bin("svscan").parent().unwrap());
+        ran(&fed_within(Duration::from_secs(90), &mut command, ""))
+    };
+    // Twice: the second run clears away what the first one left running.
+    for _ in 0..2 {
+        let (code, out, err) = run("start");
+        let expected = [
+            "Subject: a local message\n",
+            "sue@client.example wrote to joe-orders@demo.example:",
+            "This is a relayed message.",
+            "< 553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+            "delivery 1: success: did_0+0+1/",
+            "tcpserver: deny ",
+            "set environment variable RBLSMTPD=-Your network sends nothing but spam.",
+            "make demo-stop",
+        ];
+        let missing: Vec<_> = expected.iter().filter(|text| !out.contains(**text)).collect();
+        assert!(code == Some(0) && missing.is_empty(), "{code:?} {missing:?}\n{out}\n{err}");
+    }
+    let (code, _, err) = run("stop");
+    assert_eq!((code, err.as_str(), demo.exists()), (Some(0), "", false));
+}

@@ -1,0 +1,10 @@
+//! Tests of the whole: real mail through real services, started as users start them.
+
+mod demo;
+mod inetd;
+#[allow(dead_code)] // The mail programs' own tests use the rest.
+#[path = "../mail/installation.rs"]
+mod installation;
+mod kill;
+mod services;
+mod swaks;
