@@ -2,6 +2,7 @@
 # make test      builds, then runs all tests
 # make check     looks at format, lints, man pages, names and link sets
 # make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
+# make bench     times our programs against the originals that are installed
 # make install   installs; DESTDIR= PREFIX= QMAILHOME= SUBSET= SPLIT= say where and what
 
 DESTDIR   =
@@ -50,6 +51,9 @@ install: $(if $(shell command -v cargo),all)
 	BUILT='$(BUILT)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' QMAILHOME='$(QMAILHOME)' \
 	SUBSET='$(SUBSET)' SPLIT=$(SPLIT) sh tools/install.sh
 
+bench: all
+	BUILT=$(BUILT) cargo bench -q -p catena
+
 demo: all
 	BUILT='$(BUILT)' sh tests/demo.sh start
 
@@ -59,4 +63,4 @@ demo-stop:
 clean:
 	cargo clean
 
-.PHONY: all test check originals demo demo-stop install clean
+.PHONY: all test check originals bench demo demo-stop install clean
