@@ -3,3 +3,6 @@
 pub mod address;
 pub mod connect;
 pub mod dns;
+pub mod host;
+pub mod ident;
+pub mod qualify;
