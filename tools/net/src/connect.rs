@@ -2,25 +2,20 @@
 
 use base::sys::{poll, socket};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 /// Connects to `to`, from the address `from` if one is given, within `limit` ("timed out").
 pub fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
-    connect_on(bound(to, from, 0)?, to, limit)
+    connect_on(bound(to, from.map(|ip| (ip, 0).into()))?, to, limit)
 }
 
-/// A socket for connecting to `to`, bound to this address and port; `None` and 0 leave them to
-/// the system.
-pub fn bound(to: SocketAddr, from: Option<IpAddr>, port: u16) -> io::Result<OwnedFd> {
+/// A socket for connecting to `to`, bound to an address and port if they are given.
+pub fn bound(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<OwnedFd> {
     let socket = socket::stream(&to)?;
-    if from.is_some() || port != 0 {
-        let any = match to {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        socket::bind(socket.as_fd(), &(from.unwrap_or(any), port).into())?;
+    if let Some(from) = from {
+        socket::bind(socket.as_fd(), &from)?;
     }
     Ok(socket)
 }

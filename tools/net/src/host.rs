@@ -2,6 +2,7 @@
 
 use crate::dns::{Resolver, found};
 use crate::{address, qualify};
+use base::env::Env;
 use base::number::decimal;
 use base::sys::{host, random};
 use std::io::{self, ErrorKind};
@@ -33,6 +34,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// As this environment has them.
+    pub fn of(env: &Env) -> Self {
+        let get = |name: &str| env.get(name).map(<[u8]>::to_vec);
+        Settings {
+            dns_cache_ip: get("DNSCACHEIP"),
+            dns_rewrite_file: get("DNSREWRITEFILE"),
+            local_domain: get("LOCALDOMAIN"),
+        }
+    }
+
     /// A resolver that asks the servers that the environment names.
     pub fn resolver(&self) -> Resolver {
         Resolver::new(self.dns_cache_ip.as_deref())

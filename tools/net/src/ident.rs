@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const PORT: u16 = 113;
 
 /// What the remote host says of the connection between these ends: empty for an error or
-/// nonsense, at most `most` bytes. Fails if it says nothing whole within `limit`.
+/// nonsense, at most `most` bytes, cut at a NUL. Fails if it says nothing whole within `limit`.
 pub fn ask(
     local: SocketAddr,
     remote: SocketAddr,
@@ -21,9 +21,10 @@ pub fn ask(
 ) -> io::Result<Vec<u8>> {
     let end = Instant::now() + limit;
     let left = || end.saturating_duration_since(Instant::now());
-    let mut server = remote;
+    let (mut server, mut from) = (remote, local);
     server.set_port(PORT);
-    let mut stream = connect_on(bound(server, Some(local.ip()), 0)?, server, left())?;
+    from.set_port(0);
+    let mut stream = connect_on(bound(server, Some(from))?, server, left())?;
     stream.write_all(format!("{} , {}\r\n", remote.port(), local.port()).as_bytes())?;
     let mut answer = Answer::new(most);
     let mut byte = [0];
@@ -35,7 +36,7 @@ pub fn ask(
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if answer.add(byte[0]) {
-            return Ok(answer.text);
+            return Ok(answer.text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
         }
     }
 }

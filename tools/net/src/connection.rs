@@ -1,0 +1,184 @@
+//! A connection, as the programs that run for it know it: PROTO, TCP*, and for IPv6 TCP6*.
+
+use base::env::Env;
+use base::sys::socket;
+use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+
+/// Both ends of a connection and what is known of them.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    /// The name of our address.
+    pub local_host: Option<Vec<u8>>,
+    /// The name of the other address.
+    pub remote_host: Option<Vec<u8>>,
+    /// What the other host says of its user.
+    pub info: Option<Vec<u8>>,
+    /// IPv4 addresses are shown as IPv6.
+    pub mapped: bool,
+}
+
+/// The variables that a connection sets or removes, less their TCP or TCP6.
+const IP: [&str; 2] = ["LOCALIP", "REMOTEIP"];
+const PORT: [&str; 2] = ["LOCALPORT", "REMOTEPORT"];
+const HOST: [&str; 2] = ["LOCALHOST", "REMOTEHOST"];
+
+impl Connection {
+    /// A connection of which nothing else is known yet. IPv4 in IPv6 form becomes IPv4.
+    pub fn new(local: SocketAddr, remote: SocketAddr) -> Self {
+        Connection {
+            local: canonical(local),
+            remote: canonical(remote),
+            local_host: None,
+            remote_host: None,
+            info: None,
+            mapped: false,
+        }
+    }
+
+    /// Sets the variables, and removes those of which nothing is known.
+    pub fn set_variables(&self, env: &mut Env) {
+        let six = self.mapped || self.remote.is_ipv6();
+        env.set("PROTO", if six { "TCP6" } else { "TCP" });
+        let ends = [(self.local, &self.local_host), (self.remote, &self.remote_host)];
+        for (at, (end, host)) in ends.into_iter().enumerate() {
+            let host = host.as_deref().map(OsStr::from_bytes);
+            let (ip, port) = (self.ip(end), end.port().to_string());
+            env.set(format!("TCP{}", IP[at]), &ip);
+            env.set(format!("TCP{}", PORT[at]), &port);
+            env.put(format!("TCP{}", HOST[at]), host);
+            env.put(format!("TCP6{}", IP[at]), six.then_some(&ip));
+            env.put(format!("TCP6{}", PORT[at]), six.then_some(&port));
+            env.put(format!("TCP6{}", HOST[at]), host.filter(|_| six));
+        }
+        env.put("TCPREMOTEINFO", self.info.as_deref().map(OsStr::from_bytes));
+        env.put("TCP6INTERFACE", self.interface().as_deref().map(OsStr::from_bytes));
+    }
+
+    /// The address of an end as text, without its interface.
+    pub fn ip(&self, end: SocketAddr) -> String {
+        match end.ip() {
+            IpAddr::V4(v4) if self.mapped => v4.to_ipv6_mapped().to_string(),
+            ip => ip.to_string(),
+        }
+    }
+
+    /// The interface on which a link-local connection holds.
+    fn interface(&self) -> Option<Vec<u8>> {
+        match self.remote {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => socket::interface_name(v6.scope_id()),
+            _ => None,
+        }
+    }
+
+    /// As logs have it.
+    pub fn shown(&self) -> Vec<u8> {
+        shown(
+            [self.local_host.as_deref(), Some(self.ip(self.local).as_bytes())],
+            self.local.port().to_string().as_bytes(),
+            [self.remote_host.as_deref(), Some(self.ip(self.remote).as_bytes())],
+            self.info.as_deref(),
+            self.remote.port().to_string().as_bytes(),
+        )
+    }
+}
+
+/// The ends of a connection in a log line:
+/// `LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:INFO:REMOTEPORT`. Each end is given by name
+/// and address. What is unknown is empty; names and info are shown [`safe`].
+pub fn shown(
+    local: [Option<&[u8]>; 2],
+    local_port: &[u8],
+    remote: [Option<&[u8]>; 2],
+    info: Option<&[u8]>,
+    remote_port: &[u8],
+) -> Vec<u8> {
+    let safe = |text: Option<&[u8]>| safe(text.unwrap_or_default());
+    let [local_host, remote_host] = [local[0], remote[0]].map(safe);
+    let [local_ip, remote_ip] = [local[1], remote[1]].map(Option::unwrap_or_default);
+    let local = [&local_host, local_ip, local_port].join(&b':');
+    let remote = [&remote_host, remote_ip, &safe(info), remote_port].join(&b':');
+    [local, remote].join(&b' ')
+}
+
+/// A stranger's words in a log line: `?` for blanks, control characters, bytes above 126, `%` and
+/// the colon that separates fields; `...` after 100 bytes.
+pub fn safe(text: &[u8]) -> Vec<u8> {
+    /// So many bytes are shown.
+    const MOST: usize = 100;
+    let safe = |byte: &u8| match byte {
+        b'%' | b':' | ..33 | 127.. => b'?',
+        byte => *byte,
+    };
+    let mut shown: Vec<u8> = text.iter().take(MOST).map(safe).collect();
+    if shown.len() == MOST {
+        shown.extend_from_slice(b"...");
+    }
+    shown
+}
+
+/// IPv4 in IPv6 form becomes IPv4; interfaces and ports stay.
+pub fn canonical(end: SocketAddr) -> SocketAddr {
+    match end.ip().to_canonical() {
+        IpAddr::V4(v4) => (v4, end.port()).into(),
+        IpAddr::V6(_) => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(local: &str, remote: &str) -> Connection {
+        Connection::new(local.parse().unwrap(), remote.parse().unwrap())
+    }
+
+    fn variables(connection: &Connection) -> String {
+        let mut env = Env::empty();
+        env.set("TCPREMOTEINFO", "old").set("TCP6REMOTEIP", "old").set("TCPLOCALHOST", "old");
+        connection.set_variables(&mut env);
+        let names = "PROTO TCPLOCALIP TCPLOCALPORT TCPLOCALHOST TCPREMOTEIP TCPREMOTEPORT \
+            TCPREMOTEHOST TCPREMOTEINFO TCP6LOCALIP TCP6LOCALPORT TCP6LOCALHOST TCP6REMOTEIP \
+            TCP6REMOTEPORT TCP6REMOTEHOST TCP6INTERFACE";
+        let value = |name: &str| env.get(name).map_or("-".into(), String::from_utf8_lossy);
+        names.split(' ').map(|name| value(name).into_owned()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn ipv4_has_the_classic_variables_alone() {
+        let mut four = connection("[::ffff:1.2.3.4]:25", "5.6.7.8:1024");
+        assert_eq!(variables(&four), "TCP 1.2.3.4 25 - 5.6.7.8 1024 - - - - - - - - -");
+        four.local_host = Some(b"me".to_vec());
+        four.info = Some(b"you".to_vec());
+        assert_eq!(variables(&four), "TCP 1.2.3.4 25 me 5.6.7.8 1024 - you - - - - - - -");
+        four.mapped = true;
+        let both = "::ffff:1.2.3.4 25 me ::ffff:5.6.7.8 1024 -";
+        assert_eq!(variables(&four), format!("TCP6 {both} you {both} -"));
+    }
+
+    #[test]
+    fn ipv6_has_them_twice() {
+        let mut six = connection("[fe80::1%1]:25", "[fe80::2%1]:1024");
+        six.remote_host = Some(b"you".to_vec());
+        let both = "fe80::1 25 - fe80::2 1024 you";
+        assert_eq!(variables(&six), format!("TCP6 {both} - {both} lo"));
+    }
+
+    #[test]
+    fn log_lines_have_seven_fields() {
+        let mut four = connection("1.2.3.4:25", "5.6.7.8:1024");
+        assert_eq!(four.shown(), b":1.2.3.4:25 :5.6.7.8::1024");
+        four.local_host = Some(b"me".to_vec());
+        four.remote_host = Some(b"a%b:c d\x7f\xff".to_vec());
+        four.info = Some(vec![b'x'; 100]);
+        let info = "x".repeat(100);
+        let expected = format!("me:1.2.3.4:25 a?b?c?d??:5.6.7.8:{info}...:1024");
+        assert_eq!(String::from_utf8(four.shown()).unwrap(), expected);
+        assert_eq!(safe(&[b'x'; 99]), [b'x'; 99]);
+    }
+}

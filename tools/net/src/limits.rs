@@ -1,0 +1,259 @@
+//! Limits on the connections from one place, and the count of them.
+
+use base::number::{decimal, digits};
+use base::sys::wait::Pid;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// So many connections are remembered for [`Limits::rate`], from all places together.
+const REMEMBERED: usize = 4096;
+
+/// Where a connection comes from: an IPv4 address or an IPv6 network of 64 bits, which is what
+/// one customer has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address.
+    V4(u32),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl Place {
+    /// Of this peer.
+    pub fn of(peer: IpAddr) -> Self {
+        match peer.to_canonical() {
+            IpAddr::V4(v4) => Place::V4(v4.into()),
+            IpAddr::V6(v6) => Place::V6((u128::from(v6) >> 64) as u64),
+        }
+    }
+
+    /// The neighbourhood: an IPv4 network of 24 bits, an IPv6 network of 48.
+    fn around(self) -> Self {
+        match self {
+            Place::V4(address) => Place::V4(address >> 8),
+            Place::V6(network) => Place::V6(network >> 16),
+        }
+    }
+}
+
+/// Limits, as variables give them. No limit without the variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// MAXCONNIP: at so many other connections from the same place, this one is refused.
+    pub from_place: Option<u64>,
+    /// MAXCONNC: the same for its neighbourhood.
+    pub from_around: Option<u64>,
+    /// MAXLOAD: the load of the last minute times 100, above which all are refused; 0 is none.
+    pub load: Option<u64>,
+    /// RATEIP: more than so many connections from the same place in so many seconds are refused.
+    pub rate: Option<(u64, u64)>,
+}
+
+/// What is counted, for one new connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Other connections from the same place that are open.
+    pub from_place: u64,
+    /// And from its neighbourhood.
+    pub from_around: u64,
+    /// The load of the last minute times 100.
+    pub load: u64,
+    /// Connections from the same place within the time of [`Limits::rate`], this one included.
+    pub recent: u64,
+}
+
+impl Limits {
+    /// Reads them from variables. An error is the variable, `NAME=VALUE`, that is no limit.
+    pub fn read(get: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, Vec<u8>> {
+        let read = |name: &str| match get(name) {
+            None => Ok(None),
+            Some(value) => {
+                decimal(&value).map(Some).ok_or_else(|| [name.as_bytes(), b"=", &value].concat())
+            }
+        };
+        let rate = match get("RATEIP") {
+            None => None,
+            Some(value) => Some(rate(&value).ok_or_else(|| [b"RATEIP=", &value[..]].concat())?),
+        };
+        Ok(Limits {
+            from_place: read("MAXCONNIP")?,
+            from_around: read("MAXCONNC")?,
+            load: read("MAXLOAD")?.filter(|load| *load > 0),
+            rate,
+        })
+    }
+
+    /// The first limit that a connection exceeds, as logs have it: `MAXCONNIP:2`.
+    pub fn exceeded(&self, counts: Counts) -> Option<String> {
+        if let Some(most) = self.from_place
+            && counts.from_place >= most
+        {
+            return Some(format!("MAXCONNIP:{most}"));
+        }
+        if let Some(most) = self.from_around
+            && counts.from_around >= most
+        {
+            return Some(format!("MAXCONNC:{most}"));
+        }
+        if self.load.is_some_and(|most| counts.load > most) {
+            return Some(format!("LOAD:{}", counts.load));
+        }
+        match self.rate {
+            Some((most, seconds)) if counts.recent > most => {
+                Some(format!("RATEIP:{most}/{seconds}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// `N/SECONDS`.
+fn rate(text: &[u8]) -> Option<(u64, u64)> {
+    let (most, rest) = digits(text)?;
+    Some((most, decimal(rest.strip_prefix(b"/")?)?))
+}
+
+/// The load of the last minute times 100, from the text of /proc/loadavg.
+pub fn load(text: &[u8]) -> Option<u64> {
+    let (whole, rest) = digits(text)?;
+    let (hundredths, _) = digits(rest.strip_prefix(b".")?)?;
+    whole.checked_mul(100)?.checked_add(hundredths)
+}
+
+/// The children that serve connections, and when connections came.
+#[derive(Default)]
+pub struct Tally {
+    children: Vec<(Pid, Place)>,
+    recent: VecDeque<(Instant, Place)>,
+}
+
+impl Tally {
+    /// A connection has come.
+    pub fn came(&mut self, now: Instant, place: Place) {
+        if self.recent.len() == REMEMBERED {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((now, place));
+    }
+
+    /// A child serves it.
+    pub fn started(&mut self, pid: Pid, place: Place) {
+        self.children.push((pid, place));
+    }
+
+    /// A child has ended.
+    pub fn ended(&mut self, pid: Pid) {
+        if let Some(at) = self.children.iter().position(|(known, _)| *known == pid) {
+            self.children.swap_remove(at);
+        }
+    }
+
+    /// How many children there are.
+    pub fn children(&self) -> usize {
+        self.children.len()
+    }
+
+    /// The counts for a connection that has come and has no child yet, but for the load.
+    pub fn counts(&self, now: Instant, place: Place, limits: &Limits) -> Counts {
+        let others = || self.children.iter().map(|(_, place)| *place);
+        let span = Duration::from_secs(limits.rate.map_or(0, |(_, seconds)| seconds));
+        let since = now.checked_sub(span);
+        let recent = self
+            .recent
+            .iter()
+            .filter(|(at, from)| *from == place && since.is_none_or(|since| *at >= since));
+        Counts {
+            from_place: others().filter(|other| *other == place).count() as u64,
+            from_around: others().filter(|o| o.around() == place.around()).count() as u64,
+            load: 0,
+            recent: recent.count() as u64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(variables: &[(&str, &str)]) -> Result<Limits, String> {
+        let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        Limits::read(|name| value(name).map(|(_, value)| value.as_bytes().to_vec()))
+            .map_err(|wrong| String::from_utf8(wrong).unwrap())
+    }
+
+    #[test]
+    fn limits_are_read_or_named() {
+        let all = [("MAXCONNIP", "1"), ("MAXCONNC", "2"), ("MAXLOAD", "3"), ("RATEIP", "4/5")];
+        let expected =
+            Limits { from_place: Some(1), from_around: Some(2), load: Some(3), rate: Some((4, 5)) };
+        assert_eq!(limits(&all), Ok(expected));
+        assert_eq!(limits(&[("MAXLOAD", "0")]), Ok(Limits::default()));
+        for wrong in [("MAXCONNIP", ""), ("MAXCONNC", "3x"), ("RATEIP", "4"), ("RATEIP", "4/")] {
+            assert_eq!(limits(&[wrong]), Err(format!("{}={}", wrong.0, wrong.1)));
+        }
+    }
+
+    #[test]
+    fn the_first_exceeded_limit_is_named() {
+        let limits = Limits {
+            from_place: Some(2),
+            from_around: Some(3),
+            load: Some(150),
+            rate: Some((5, 60)),
+        };
+        let exceeded = |from_place, from_around, load, recent| {
+            limits.exceeded(Counts { from_place, from_around, load, recent }).unwrap_or_default()
+        };
+        assert_eq!(exceeded(1, 2, 150, 5), "");
+        assert_eq!(exceeded(2, 9, 999, 9), "MAXCONNIP:2");
+        assert_eq!(exceeded(1, 3, 999, 9), "MAXCONNC:3");
+        assert_eq!(exceeded(1, 2, 151, 9), "LOAD:151");
+        assert_eq!(exceeded(1, 2, 150, 6), "RATEIP:5/60");
+        let never = Limits { from_place: Some(0), ..Limits::default() };
+        assert_eq!(never.exceeded(Counts::default()).unwrap(), "MAXCONNIP:0");
+    }
+
+    #[test]
+    fn connections_are_counted_by_place_and_neighbourhood() {
+        let place = |ip: &str| Place::of(ip.parse().unwrap());
+        let mut tally = Tally::default();
+        let ips = ["1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5", "1.2.4.4", "1:2:3:4::1", "1:2:3:5::1"];
+        for (pid, ip) in (1..).zip(ips) {
+            tally.started(pid, place(ip));
+        }
+        let counted = |tally: &Tally, ip: &str| {
+            let counts = tally.counts(Instant::now(), place(ip), &Limits::default());
+            (counts.from_place, counts.from_around)
+        };
+        assert_eq!(counted(&tally, "1.2.3.4"), (2, 3));
+        assert_eq!(counted(&tally, "1:2:3:4:5:6:7:8"), (1, 2));
+        tally.ended(1);
+        tally.ended(99);
+        assert_eq!((counted(&tally, "1.2.3.4"), tally.children()), ((1, 2), 5));
+    }
+
+    #[test]
+    fn rates_count_this_connection_and_forget_old_ones() {
+        let mut tally = Tally::default();
+        let (here, there) = (Place::V4(1), Place::V6(1));
+        let limits = Limits { rate: Some((1, 10)), ..Limits::default() };
+        let start = Instant::now();
+        for second in [0, 5, 12] {
+            tally.came(start + Duration::from_secs(second), here);
+            tally.came(start + Duration::from_secs(second), there);
+        }
+        let recent =
+            |second| tally.counts(start + Duration::from_secs(second), here, &limits).recent;
+        assert_eq!((recent(12), recent(22), recent(23)), (2, 1, 0));
+        let mut full = Tally::default();
+        (0..2 * REMEMBERED).for_each(|_| full.came(start, here));
+        assert_eq!(full.counts(start, here, &limits).recent, REMEMBERED as u64);
+    }
+
+    #[test]
+    fn the_load_is_the_first_number() {
+        assert_eq!(load(b"0.52 0.58 0.59 1/1 1"), Some(52));
+        assert_eq!((load(b"12.05 "), load(b""), load(b"x")), (Some(1205), None, None));
+    }
+}
