@@ -150,7 +150,7 @@ impl<'a> Spawn<'a> {
         let held = Held::all()?;
         // SAFETY: one thread. The child calls only what is safe after fork: system calls, on
         // memory that was prepared above.
-        match check(unsafe { libc::fork() })? {
+        match check(unsafe { super::fork::fork() })? {
             0 => {
                 let why = match self.become_child(folder.as_ref(), &mut moved, &held) {
                     Ok(()) => prepared.exec(),
