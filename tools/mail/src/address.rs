@@ -1,11 +1,25 @@
 //! Envelope addresses: `local@domain`, and how they are quoted where RFC 821 wants it.
 
+use std::net::IpAddr;
+
 /// Splits at the last `@`; without one the domain is `None`.
 pub fn split(address: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memrchr(b'@', address) {
         None => (address, None),
         Some(at) => (&address[..at], Some(&address[at + 1..])),
     }
+}
+
+/// The address that a domain in brackets is: `[1.2.3.4]`, `[IPv6:2001:db8::1]`, RFC 5321, 4.1.3.
+/// The tag of IPv6 may be missing.
+pub fn literal(domain: &[u8]) -> Option<IpAddr> {
+    let text = domain.strip_prefix(b"[")?.strip_suffix(b"]")?;
+    let tagged = text.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case(b"ipv6:"));
+    let text = tagged.map_or(text, |(_, rest)| rest);
+    if text.iter().any(|byte| b"[]%".contains(byte)) {
+        return None;
+    }
+    net::address::parse(text, 0).map(|address| address.ip())
 }
 
 /// The address with its local part quoted if need be: `joe smith@a.example` becomes
@@ -46,6 +60,17 @@ fn is_plain(byte: &u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals_are_in_brackets() {
+        let shown = |text: &str| literal(text.as_bytes()).map_or("-".into(), |ip| ip.to_string());
+        assert_eq!(shown("[127.0.0.1]"), "127.0.0.1");
+        assert_eq!(shown("[ipv6:2001:DB8::1]"), "2001:db8::1");
+        assert_eq!(shown("[::1]"), "::1");
+        for wrong in ["127.0.0.1", "[127.0.0.1", "[[127.0.0.1]]", "[a.example]", "[]", "[IPv6:]"] {
+            assert_eq!(shown(wrong), "-", "{wrong}");
+        }
+    }
 
     #[test]
     fn local_parts_are_quoted_only_if_need_be() {

@@ -1,7 +1,7 @@
 //! The way into the queue: starting qmail-queue (or what `$QMAILQUEUE` names), giving it a
 //! message and an envelope, and saying what came of it. Protocol: qmail-queue(8).
 
-use base::env;
+use base::env::{self, Env};
 use base::sys::fd;
 use base::sys::signal;
 use base::sys::spawn::Spawn;
@@ -45,12 +45,19 @@ pub struct Refusal {
 impl Submission {
     /// Starts the queue program in `home`. From here on this process ignores SIGPIPE.
     pub fn open(home: &Path) -> io::Result<Self> {
+        Submission::open_with(home, &Env::inherited())
+    }
+
+    /// As [`Submission::open`], giving the queue program this environment. Which program that is,
+    /// our own environment says.
+    pub fn open_with(home: &Path, env: &Env) -> io::Result<Self> {
         signal::ignore(signal::PIPE)?;
         let (message_read, message) = fd::pipe()?;
         let (envelope_read, envelope) = fd::pipe()?;
         let (reason, reason_write) = fd::pipe()?;
         let words = [program()];
         let pid = Spawn::new(&words)
+            .env(env)
             .fd(0, message_read.as_fd())
             .fd(1, envelope_read.as_fd())
             .fd(6, reason_write.as_fd())
@@ -162,7 +169,8 @@ impl Submission {
 }
 
 impl Refusal {
-    fn later(text: &str) -> Self {
+    /// A refusal for now.
+    pub fn later(text: &str) -> Self {
         Refusal { permanent: false, text: text.into() }
     }
 

@@ -1,0 +1,82 @@
+//! The domains that a network daemon takes mail for: `control/rcpthosts` and
+//! `control/morercpthosts.cdb`.
+
+use crate::address;
+use crate::control::{Control, Names};
+use base::cdb::Reader;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+
+/// The domains of an installation. Without the file `rcpthosts`, all are welcome.
+#[derive(Debug)]
+pub struct RcptHosts {
+    names: Option<Names>,
+    more: Option<File>,
+}
+
+impl RcptHosts {
+    /// Reads the list and opens the database, which counts only beside the list.
+    pub fn read(control: &Control) -> io::Result<Self> {
+        let names = control.names("rcpthosts")?;
+        let more = match File::open(control.path("morercpthosts.cdb")) {
+            _ if names.is_none() => None,
+            Err(why) if why.kind() == ErrorKind::NotFound => None,
+            file => Some(file?),
+        };
+        Ok(RcptHosts { names, more })
+    }
+
+    /// Whether mail for this address is taken: it has no domain, or its domain or a `.suffix` of
+    /// it is listed. Fails if the database cannot be read.
+    pub fn allow(&self, recipient: &[u8]) -> io::Result<bool> {
+        let (Some(names), Some(domain)) = (&self.names, address::split(recipient).1) else {
+            return Ok(true);
+        };
+        let domain = domain.to_ascii_lowercase();
+        if suffixes(&domain).any(|suffix| names.has(suffix)) {
+            return Ok(true);
+        }
+        let Some(more) = &self.more else { return Ok(false) };
+        let more = Reader::new(more.try_clone()?)?;
+        for suffix in suffixes(&domain) {
+            if more.find(suffix)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// The domain itself, then `.b.c` and `.c` of `a.b.c`.
+fn suffixes(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dots = memchr::memchr_iter(b'.', domain).filter(|dot| *dot > 0);
+    [0].into_iter().filter(|_| !domain.is_empty()).chain(dots).map(|at| &domain[at..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(list: Option<&[&str]>, recipient: &str) -> bool {
+        let list = list.map(|list| list.iter().map(|name| name.as_bytes().to_vec()).collect());
+        let names = list.map(|list: Vec<Vec<u8>>| Names::of(&list));
+        RcptHosts { names, more: None }.allow(recipient.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn domains_and_their_suffixes_are_listed() {
+        let list = ["b.example", ".c.example", "CR.example\r"];
+        let yes =
+            ["x@b.example", "x@B.EXAMPLE", "x@a.c.example", "a@z@b.example", "postmaster", ""];
+        let no = ["x@c.example", "x@a.b.example", "x@", "x@cr.example", "b.example@"];
+        assert_eq!(yes.map(|recipient| allowed(Some(&list), recipient)), [true; 6]);
+        assert_eq!(no.map(|recipient| allowed(Some(&list), recipient)), [false; 5]);
+    }
+
+    #[test]
+    fn no_file_allows_all_and_an_empty_one_nothing() {
+        assert!(allowed(None, "x@b.example"));
+        assert!(!allowed(Some(&[]), "x@b.example"));
+        assert!(allowed(Some(&[]), "postmaster"));
+    }
+}
