@@ -2,3 +2,6 @@
 
 #[allow(dead_code)] // Its users come one by one.
 mod installation;
+
+#[path = "qmail-queue.rs"]
+mod qmail_queue;

@@ -1,13 +1,14 @@
 //! Where the installation is: `/var/qmail`, or what it was built for, or `$QMAILHOME`.
 
-use crate::users::Users;
+use crate::users::Role;
 use base::env;
 use base::sys::ids;
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The home that this build is for.
 pub const BUILT_IN: &str = match option_env!("QMAILHOME") {
@@ -18,41 +19,37 @@ pub const BUILT_IN: &str = match option_env!("QMAILHOME") {
 /// The variable that moves the home at run time.
 pub const VARIABLE: &str = "QMAILHOME";
 
-/// The home folder, for every program but qmail-queue.
+/// The home folder, for every program but qmail-queue. The variable counts if it is an absolute
+/// path: programs run in several folders, and all have to mean the same one.
 pub fn folder() -> PathBuf {
-    match env::get(VARIABLE) {
-        Some(home) if !home.is_empty() => OsString::from_vec(home).into(),
-        _ => BUILT_IN.into(),
-    }
+    let named = env::get(VARIABLE).filter(|home| home.starts_with(b"/"));
+    named.map_or_else(|| BUILT_IN.into(), |home| OsString::from_vec(home).into())
 }
 
-/// The home folder for qmail-queue. When it is setuid, a stranger's variable must not lead it
-/// into a tree of his own: then the folder has to be root's, writable by nobody else, with a
-/// `queue` that belongs to our effective user; otherwise the built-in home counts.
-pub fn trusted_folder() -> PathBuf {
+/// Makes the home the current folder, for qmail-queue, whose caller has this role. When it is
+/// setuid, a stranger's variable must not lead it into a tree of his own: then the folder has to
+/// be root's, writable by nobody else, with a `queue` that belongs to our effective user;
+/// otherwise the built-in home counts.
+pub fn enter_trusted(caller: Option<Role>) -> io::Result<()> {
     let wanted = folder();
     let setuid = ids::real_uid() != ids::effective_uid();
-    if !setuid || ids::real_uid() == 0 || caller_is_ours() || is_safe(&wanted) {
-        wanted
-    } else {
-        BUILT_IN.into()
+    if !setuid || ids::real_uid() == 0 || caller.is_some() {
+        return std::env::set_current_dir(wanted);
     }
+    // Looked at from inside: a path with links in it could lead elsewhere a moment later.
+    if wanted != *BUILT_IN && std::env::set_current_dir(wanted).is_ok() && is_safe() {
+        return Ok(());
+    }
+    std::env::set_current_dir(BUILT_IN)
 }
 
-/// Whether the real user is one of the seven.
-fn caller_is_ours() -> bool {
-    Users::of_system().is_some_and(|users| users.role_of(ids::real_uid()).is_some())
-}
-
-fn is_safe(home: &Path) -> bool {
-    let (Ok(home_is), Ok(queue_is)) =
-        (fs::symlink_metadata(home), fs::metadata(home.join("queue")))
-    else {
+/// Whether the current folder is a home that a stranger may name.
+fn is_safe() -> bool {
+    let (Ok(home), Ok(queue)) = (fs::metadata("."), fs::symlink_metadata("queue")) else {
         return false;
     };
-    home.is_absolute()
-        && home_is.is_dir()
-        && home_is.uid() == 0
-        && home_is.mode() & 0o022 == 0
-        && queue_is.uid() == ids::effective_uid()
+    home.uid() == 0
+        && home.mode() & 0o022 == 0
+        && queue.is_dir()
+        && queue.uid() == ids::effective_uid()
 }

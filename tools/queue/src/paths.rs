@@ -5,8 +5,9 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The names of one queue.
 #[derive(Clone, Copy, Debug)]
@@ -16,22 +17,20 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Reads S from the queue that is the current folder: the number of folders in `mess`.
+    /// Reads S from the queue that is the current folder: the number of folders in `mess`, which
+    /// are called 0 to S-1.
     pub fn read() -> io::Result<Self> {
         // A folder's link count is 2 and one for each folder in it, except on file systems that
-        // do not count (they say 1 or 2).
-        let links = fs::metadata("mess")?.nlink();
-        if links > 2 {
-            return Ok(Paths { split: links - 2 });
+        // do not count (they say 1 or 2). Something else among them shows by the last name.
+        let split = fs::metadata("mess")?.nlink().saturating_sub(2);
+        if split > 0 && Path::new("mess").join((split - 1).to_string()).is_dir() {
+            return Ok(Paths { split });
         }
-        let mut folders = 0;
+        let mut split = 0;
         for entry in fs::read_dir("mess")? {
-            folders += u64::from(entry?.file_type()?.is_dir());
+            split += u64::from(number(entry?.file_name().as_bytes()).is_some());
         }
-        if folders == 0 {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        Ok(Paths { split: folders })
+        if split == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(Paths { split }) }
     }
 
     /// `FOLDER/N mod S/N`, for mess, info, local and remote.

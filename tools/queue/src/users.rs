@@ -25,20 +25,25 @@ pub enum Role {
 }
 
 /// All seven, in the order of [`Role`].
-const ROLES: [(Role, &[u8]); 7] = [
-    (Role::Alias, b"alias"),
-    (Role::Daemon, b"qmaild"),
-    (Role::Log, b"qmaill"),
-    (Role::Password, b"qmailp"),
-    (Role::Queue, b"qmailq"),
-    (Role::Remote, b"qmailr"),
-    (Role::Send, b"qmails"),
+const ROLES: [(Role, &str); 7] = [
+    (Role::Alias, "alias"),
+    (Role::Daemon, "qmaild"),
+    (Role::Log, "qmaill"),
+    (Role::Password, "qmailp"),
+    (Role::Queue, "qmailq"),
+    (Role::Remote, "qmailr"),
+    (Role::Send, "qmails"),
 ];
 
 impl Role {
     /// The account's name.
     pub fn name(self) -> &'static str {
-        std::str::from_utf8(ROLES[self as usize].1).unwrap_or_default()
+        ROLES[self as usize].1
+    }
+
+    /// The role of whoever started this program, if he is one of the seven.
+    pub fn of_caller() -> Option<Self> {
+        Users::of_system().ok()?.role_of(ids::real_uid())
     }
 }
 
@@ -59,22 +64,21 @@ impl Users {
         let owner = fs::metadata(home.join("queue")).map(|queue| queue.uid());
         let system = Users::of_system();
         let mine = me != 0 && me == ids::real_uid() && owner.is_ok_and(|owner| owner == me);
-        let role = system.as_ref().and_then(|users| users.role_of(me));
-        if mine && role.is_none() {
-            return Ok(Users::alone());
-        }
-        system.ok_or_else(|| missing().unwrap_or("alias"))
+        let member = system.as_ref().is_ok_and(|users| users.role_of(me).is_some());
+        if mine && !member { Ok(Users::alone()) } else { system }
     }
 
-    /// The seven accounts of /etc/passwd; `None` if one is missing.
-    pub fn of_system() -> Option<Self> {
-        let accounts = ids::accounts().ok()?;
-        let found = ROLES.iter().map_while(|(_, name)| {
-            let account = accounts.iter().find(|account| account.name == *name)?;
-            Some(User::new(account.uid, account.gid))
-        });
-        let members: Vec<User> = found.collect();
-        Some(Users { members: members.try_into().ok()?, alone: false })
+    /// The seven accounts of /etc/passwd; the name of the first missing one is the error.
+    pub fn of_system() -> Result<Self, &'static str> {
+        let names = ROLES.map(|(_, name)| name.as_bytes());
+        let accounts = ids::accounts_named(names).unwrap_or_default();
+        let mut members = Vec::with_capacity(ROLES.len());
+        for (account, (_, name)) in accounts.into_iter().zip(ROLES) {
+            let account = account.ok_or(name)?;
+            members.push(User::new(account.uid, account.gid));
+        }
+        let members = members.try_into().map_err(|_| "alias")?;
+        Ok(Users { members, alone: false })
     }
 
     /// The user of this process is everybody.
@@ -99,10 +103,4 @@ impl Users {
         let at = self.members.iter().position(|member| member.uid == uid)?;
         Some(ROLES[at].0)
     }
-}
-
-/// The first account that does not exist.
-fn missing() -> Option<&'static str> {
-    let absent = |name: &[u8]| !matches!(ids::account(name), Ok(Some(_)));
-    ROLES.iter().find(|(_, name)| absent(name)).map(|(role, _)| role.name())
 }

@@ -102,6 +102,24 @@ pub fn accounts() -> io::Result<Vec<Account>> {
     Ok(text.split(|byte| *byte == b'\n').filter_map(parse_account).collect())
 }
 
+/// The accounts of these names in /etc/passwd, in the order of `names`. The others are not even
+/// taken apart: the file may be long.
+pub fn accounts_named<const N: usize>(names: [&[u8]; N]) -> io::Result<[Option<Account>; N]> {
+    let text = std::fs::read(PASSWD)?;
+    let mut found = [const { None }; N];
+    let mut rest = &text[..];
+    while !rest.is_empty() {
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = &rest[..end];
+        let name = &line[..memchr::memchr(b':', line).unwrap_or(0)];
+        if let Some(at) = names.iter().position(|wanted| *wanted == name) {
+            found[at] = found[at].take().or_else(|| parse_account(line));
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+    Ok(found)
+}
+
 /// The account of this name in /etc/passwd.
 pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
     Ok(accounts()?.into_iter().find(|account| account.name == name))
@@ -158,6 +176,8 @@ mod tests {
     #[test]
     fn root_is_everywhere() {
         assert_eq!(account(b"root").unwrap().map(|root| root.uid), Some(0));
+        let [nobody, root] = accounts_named([b"no such account", b"root"]).unwrap();
+        assert_eq!((nobody, root), (None, account(b"root").unwrap()));
         assert_eq!(group(b"root").unwrap(), Some(0));
         assert_eq!(group(b"no such group").unwrap(), None);
     }

@@ -1,0 +1,252 @@
+//! qmail-queue: queue a mail message for delivery.
+//!
+//! It reads the message from descriptor 0 and the envelope from descriptor 1, and says by its
+//! exit code what came of it, never a word. It may be setuid, so it trusts nothing of its caller.
+#![cfg_attr(not(test), no_main)]
+
+use base::date::Date;
+use base::sys::{clock, fd, ids, signal, umask};
+use base::{Args, Code, Die, Result, files};
+use queue::envelope::{Envelope, Wrong};
+use queue::home;
+use queue::paths::Paths;
+use queue::users::Role;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+base::program!("qmail-queue", run, panic = CRASH);
+
+const ADDRESS: u8 = 11;
+const MEMORY: u8 = 51;
+const TIME: u8 = 52;
+const WRITE: u8 = 53;
+const READ: u8 = 54;
+const HOME: u8 = 61;
+const QUEUE: u8 = 62;
+const PID: u8 = 63;
+const MESS: u8 = 64;
+const INTD: u8 = 65;
+const TODO: u8 = 66;
+const CRASH: u8 = 81;
+const ENVELOPE: u8 = 91;
+
+/// Bytes read or written at once: what a pipe holds.
+const BUFFER: usize = 65536;
+
+/// Seconds after which it gives up, whatever it is doing.
+const DAY: u32 = 86400;
+
+fn run(_: Args) -> Result<Code> {
+    // A file that we create must not become descriptor 0 or 1.
+    if !fd::is_open(0) || !fd::is_open(1) {
+        return Err(Die::silent(READ));
+    }
+    fd::fill_standard().or_exit(QUEUE)?;
+    settle().or_exit(CRASH)?;
+    let caller = Role::of_caller();
+    home::enter_trusted(caller).or_exit(HOME)?;
+    std::env::set_current_dir("queue").or_exit(QUEUE)?;
+    let mut buffer = Buffer::new()?;
+    let message = Message::create(&Paths::read().or_exit(MESS)?)?;
+    let written = message.write(caller, &mut buffer).and_then(|()| message.publish());
+    written.inspect_err(|_| message.remove())?;
+    // From here on qmail-send may see the message. If its name will not stay, the name goes away
+    // and nothing else: what qmail-send has begun with stays whole.
+    files::sync_folder(Path::new("todo"))
+        .inspect_err(|_| drop(fs::remove_file(&message.todo)))
+        .or_exit(TODO)?;
+    wake_sender();
+    Ok(Code::DONE)
+}
+
+/// Signals, alarm and umask as they have to be, whatever the caller left.
+fn settle() -> io::Result<()> {
+    let ignored = [
+        signal::PIPE,
+        signal::HANGUP,
+        signal::INTERRUPT,
+        signal::QUIT,
+        libc::SIGVTALRM,
+        libc::SIGPROF,
+        libc::SIGXCPU,
+        libc::SIGXFSZ,
+    ];
+    let crashes =
+        [libc::SIGILL, libc::SIGABRT, libc::SIGFPE, libc::SIGBUS, libc::SIGSEGV, libc::SIGSYS];
+    ignored.into_iter().try_for_each(signal::ignore)?;
+    crashes.into_iter().try_for_each(|crash| signal::exit_on(crash, CRASH))?;
+    signal::exit_on(signal::ALARM, TIME)?;
+    signal::unblock_all()?;
+    signal::alarm(DAY);
+    umask::set(0o033);
+    Ok(())
+}
+
+/// A message on its way into the queue. Its number is the inode of its text, so that no two
+/// messages ever share one.
+struct Message {
+    text: File,
+    mess: PathBuf,
+    intd: PathBuf,
+    todo: PathBuf,
+}
+
+impl Message {
+    /// Makes the file under a name of our own in `pid`, and moves it to the name that its inode
+    /// gives it. A crash leaves an empty file, which qmail-clean or qmail-send removes.
+    fn create(paths: &Paths) -> Result<Self> {
+        let (birth, text) = birth_place()?;
+        let about = text.metadata().or_exit(PID)?;
+        let number = about.ino();
+        let mess = paths.split("mess", number);
+        let linked = fs::hard_link(&birth, &mess);
+        fs::remove_file(&birth).or_exit(PID)?;
+        linked.or_exit(MESS)?;
+        let (intd, todo) = (paths.flat("intd", number), paths.flat("todo", number));
+        Ok(Message { text, mess, intd, todo })
+    }
+
+    /// Writes text and envelope, and puts both files and their names on disk.
+    fn write(&self, caller: Option<Role>, buffer: &mut Buffer) -> Result<()> {
+        buffer.put(received_line(caller).as_bytes());
+        buffer.copy_message(&self.text)?;
+        // The disk works while we wait for the envelope, and on both files at once.
+        fd::start_write_back(self.text.as_fd());
+        let envelope = create(&self.intd).or_exit(INTD)?;
+        buffer.put(format!("u{}\0p{}\0", ids::real_uid(), std::process::id()).as_bytes());
+        buffer.copy_envelope(&envelope)?;
+        fd::start_write_back(envelope.as_fd());
+        self.text.sync_all().or_exit(WRITE)?;
+        envelope.sync_all().or_exit(WRITE)?;
+        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
+        files::sync_folder(Path::new("intd")).or_exit(INTD)
+    }
+
+    /// The instant of acceptance: the message is in `todo`.
+    fn publish(&self) -> Result<()> {
+        fs::hard_link(&self.intd, &self.todo).or_exit(TODO)
+    }
+
+    /// Gives back the space and the names. What fails here is left to qmail-send.
+    fn remove(&self) {
+        let _ = self.text.set_len(0);
+        let _ = fs::remove_file(&self.intd);
+        let _ = fs::remove_file(&self.mess);
+    }
+}
+
+/// A new file in `pid`, named after process, time and attempt.
+fn birth_place() -> Result<(PathBuf, File)> {
+    let (pid, time) = (std::process::id(), clock::seconds());
+    for attempt in 1..10 {
+        let name = PathBuf::from(format!("pid/{pid}.{time}.{attempt}"));
+        match create(&name) {
+            Ok(file) => return Ok((name, file)),
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
+            Err(_) => break,
+        }
+    }
+    Err(Die::silent(PID))
+}
+
+fn create(name: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o644).open(name)
+}
+
+/// `Received: (qmail 4711 invoked by uid 500); 7 Nov 2026 09:05:03 -0000` and a newline.
+fn received_line(caller: Option<Role>) -> String {
+    let how = match caller {
+        Some(Role::Alias) => "by alias".into(),
+        Some(Role::Daemon) => "from network".into(),
+        Some(Role::Send) => "for bounce".into(),
+        _ => format!("by uid {}", ids::real_uid()),
+    };
+    let date = Date::utc(clock::seconds() as i64).mail();
+    format!("Received: (qmail {} invoked {how}); {date}\n", std::process::id())
+}
+
+/// Bytes that have been read and not yet written. Memory does not grow with the message.
+struct Buffer {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Buffer {
+    fn new() -> Result<Self> {
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(BUFFER).map_err(|_| Die::silent(MEMORY))?;
+        bytes.resize(BUFFER, 0);
+        Ok(Buffer { bytes, filled: 0 })
+    }
+
+    /// Adds a few bytes of our own; called when there is room.
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filled += bytes.len();
+    }
+
+    /// Copies descriptor 0 to its end.
+    fn copy_message(&mut self, to: &File) -> Result<()> {
+        while !self.read(fd::STDIN)?.is_empty() {
+            self.write_if_full(to)?;
+        }
+        self.write(to)
+    }
+
+    /// Copies descriptor 1 to the end of the envelope, without the last NUL.
+    fn copy_envelope(&mut self, to: &File) -> Result<()> {
+        let mut envelope = Envelope::default();
+        while !envelope.is_complete() {
+            let before = self.filled;
+            let piece = self.read(fd::STDOUT)?;
+            if piece.is_empty() {
+                return Err(Die::silent(READ));
+            }
+            let kept = envelope.take(piece).map_err(|wrong| match wrong {
+                Wrong::Letter => Die::silent(ENVELOPE),
+                Wrong::TooLong => Die::silent(ADDRESS),
+            })?;
+            self.filled = before + kept;
+            self.write_if_full(to)?;
+        }
+        self.write(to)
+    }
+
+    /// Adds what one read gives; empty at the end.
+    fn read(&mut self, from: BorrowedFd) -> Result<&[u8]> {
+        let before = self.filled;
+        self.filled += fd::read(from, &mut self.bytes[before..]).or_exit(READ)?;
+        Ok(&self.bytes[before..self.filled])
+    }
+
+    fn write_if_full(&mut self, to: &File) -> Result<()> {
+        if self.filled == BUFFER { self.write(to) } else { Ok(()) }
+    }
+
+    fn write(&mut self, to: &File) -> Result<()> {
+        fd::write_all(to.as_fd(), &self.bytes[..self.filled]).or_exit(WRITE)?;
+        self.filled = 0;
+        Ok(())
+    }
+}
+
+/// Pulls the trigger. If nobody waits, or the pipe is full, there is no need to.
+fn wake_sender() {
+    if let Ok(trigger) = files::open_write(Path::new("lock/trigger")) {
+        let _ = fd::write(trigger.as_fd(), b"\0");
+    }
+}
+
+/// Turns an I/O error into an exit code.
+trait OrExit<T> {
+    fn or_exit(self, code: u8) -> Result<T>;
+}
+
+impl<T> OrExit<T> for io::Result<T> {
+    fn or_exit(self, code: u8) -> Result<T> {
+        self.map_err(|_| Die::silent(code))
+    }
+}
