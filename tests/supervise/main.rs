@@ -1,1 +1,3 @@
 //! The tests of the supervision programs, one module per program.
+
+mod pgrphack;
