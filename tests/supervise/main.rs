@@ -1,3 +1,4 @@
 //! The tests of the supervision programs, one module per program.
 
+mod fghack;
 mod pgrphack;
