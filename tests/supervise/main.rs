@@ -2,3 +2,4 @@
 
 mod fghack;
 mod pgrphack;
+mod setlock;
