@@ -4,3 +4,4 @@ mod envdir;
 mod fghack;
 mod pgrphack;
 mod setlock;
+mod softlimit;
