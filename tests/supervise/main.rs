@@ -1,6 +1,7 @@
 //! The tests of the supervision programs, one module per program.
 
 mod envdir;
+mod envuidgid;
 mod fghack;
 mod pgrphack;
 mod setlock;
