@@ -5,4 +5,5 @@ mod envuidgid;
 mod fghack;
 mod pgrphack;
 mod setlock;
+mod setuidgid;
 mod softlimit;
