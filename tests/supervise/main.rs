@@ -4,6 +4,7 @@ mod envdir;
 mod envuidgid;
 mod fghack;
 mod pgrphack;
+mod readproctitle;
 mod setlock;
 mod setuidgid;
 mod softlimit;
