@@ -3,5 +3,15 @@
 #[allow(dead_code)] // Its users come one by one.
 mod installation;
 
+#[path = "qmail-inject.rs"]
+mod qmail_inject;
+#[path = "qmail-qread.rs"]
+mod qmail_qread;
+#[path = "qmail-qstat.rs"]
+mod qmail_qstat;
 #[path = "qmail-queue.rs"]
 mod qmail_queue;
+#[path = "qmail-showctl.rs"]
+mod qmail_showctl;
+mod sendmail;
+mod splogger;

@@ -23,10 +23,11 @@ pub fn literal(domain: &[u8]) -> Option<IpAddr> {
 }
 
 /// The address with its local part quoted if need be: `joe smith@a.example` becomes
-/// `"joe smith"@a.example`. An address without `@` stays as it is.
+/// `"joe smith"@a.example`. An address without `@` is all local part; the empty one stays empty.
 pub fn quote(address: &[u8]) -> Vec<u8> {
     match split(address) {
-        (_, None) => address.to_vec(),
+        (b"", None) => Vec::new(),
+        (local, None) => quote_local(local),
         (local, Some(domain)) => [&quote_local(local), &b"@"[..], domain].concat(),
     }
 }
@@ -81,6 +82,7 @@ mod tests {
         assert_eq!(shown(".a@h"), "\".a\"@h");
         assert_eq!(shown("@h"), "\"\"@h");
         assert_eq!(shown("a\"\\@b@h"), "\"a\\\"\\\\@b\"@h");
-        assert_eq!(shown("no host"), "no host");
+        assert_eq!(shown("no host"), "\"no host\"");
+        assert_eq!(shown(""), "");
     }
 }

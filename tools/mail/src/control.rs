@@ -17,14 +17,14 @@ impl Control {
         Control { folder: home.join("control") }
     }
 
-    /// Files of the same kinds in any folder.
-    pub fn in_folder(folder: &Path) -> Self {
-        Control { folder: folder.to_owned() }
+    /// A list anywhere, as a set of names. `None` if there is no file.
+    pub fn names_in(file: &Path) -> io::Result<Option<Names>> {
+        Ok(read(file)?.map(|text| Names::of(&items_of(&text))))
     }
 
     /// The first line, without trailing spaces, tabs and newline. `None` if there is no file.
     pub fn line(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let Some(text) = self.read(name)? else { return Ok(None) };
+        let Some(text) = read(&self.path(name))? else { return Ok(None) };
         let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
         Ok(Some(trimmed(first).to_vec()))
     }
@@ -45,10 +45,7 @@ impl Control {
     /// The items of a list, in order: one a line, comments (`#`) and empty lines left out.
     /// `None` if there is no file; an empty file is an empty list.
     pub fn items(&self, name: &str) -> io::Result<Option<Vec<Vec<u8>>>> {
-        let Some(text) = self.read(name)? else { return Ok(None) };
-        let lines = text.split(|byte| *byte == b'\n').map(trimmed);
-        let items = lines.filter(|line| !matches!(line.first(), None | Some(b'#')));
-        Ok(Some(items.map(<[u8]>::to_vec).collect()))
+        Ok(read(&self.path(name))?.map(|text| items_of(&text)))
     }
 
     /// The items of a list as a set of names.
@@ -65,14 +62,21 @@ impl Control {
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+}
 
-    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.folder.join(name)) {
-            Ok(text) => Ok(Some(text)),
-            Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(why),
-        }
+/// A file's bytes; `None` if there is no file.
+fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(text) => Ok(Some(text)),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+        Err(why) => Err(why),
     }
+}
+
+/// The items in a list's text.
+fn items_of(text: &[u8]) -> Vec<Vec<u8>> {
+    let lines = text.split(|byte| *byte == b'\n').map(trimmed);
+    lines.filter(|line| !matches!(line.first(), None | Some(b'#'))).map(<[u8]>::to_vec).collect()
 }
 
 /// Names that are found in any case (ASCII).

@@ -5,6 +5,7 @@ pub mod address;
 pub mod address_list;
 pub mod assign;
 pub mod caller;
+pub mod compose;
 pub mod control;
 pub mod delivery;
 pub mod dot_qmail;
