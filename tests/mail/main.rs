@@ -15,3 +15,9 @@ mod qmail_queue;
 mod qmail_showctl;
 mod sendmail;
 mod splogger;
+#[path = "qmail-clean.rs"]
+mod qmail_clean;
+#[path = "qmail-queue.rs"]
+mod qmail_queue;
+#[path = "qmail-rspawn.rs"]
+mod qmail_rspawn;

@@ -9,6 +9,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+/// Seconds after which a file that belongs to no message was left behind: the 24 hours that
+/// qmail-queue may take, and 12 more.
+pub const OLD: i64 = 129_600;
+
 /// The names of one queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Paths {
