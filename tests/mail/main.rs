@@ -3,6 +3,8 @@
 #[allow(dead_code)] // Its users come one by one.
 mod installation;
 
+#[path = "qmail-clean.rs"]
+mod qmail_clean;
 #[path = "qmail-inject.rs"]
 mod qmail_inject;
 #[path = "qmail-qread.rs"]
@@ -11,13 +13,9 @@ mod qmail_qread;
 mod qmail_qstat;
 #[path = "qmail-queue.rs"]
 mod qmail_queue;
+#[path = "qmail-rspawn.rs"]
+mod qmail_rspawn;
 #[path = "qmail-showctl.rs"]
 mod qmail_showctl;
 mod sendmail;
 mod splogger;
-#[path = "qmail-clean.rs"]
-mod qmail_clean;
-#[path = "qmail-queue.rs"]
-mod qmail_queue;
-#[path = "qmail-rspawn.rs"]
-mod qmail_rspawn;
