@@ -19,3 +19,5 @@ mod qmail_rspawn;
 mod qmail_showctl;
 mod sendmail;
 mod splogger;
+#[path = "qmail-smtpd.rs"]
+mod qmail_smtpd;
