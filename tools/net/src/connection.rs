@@ -48,7 +48,7 @@ impl Connection {
         let ends = [(self.local, &self.local_host), (self.remote, &self.remote_host)];
         for (at, (end, host)) in ends.into_iter().enumerate() {
             let host = host.as_deref().map(OsStr::from_bytes);
-            let (ip, port) = (self.ip(end), end.port().to_string());
+            let (ip, port) = (ip(end, self.mapped), end.port().to_string());
             env.set(format!("TCP{}", IP[at]), &ip);
             env.set(format!("TCP{}", PORT[at]), &port);
             env.put(format!("TCP{}", HOST[at]), host);
@@ -58,14 +58,6 @@ impl Connection {
         }
         env.put("TCPREMOTEINFO", self.info.as_deref().map(OsStr::from_bytes));
         env.put("TCP6INTERFACE", self.interface().as_deref().map(OsStr::from_bytes));
-    }
-
-    /// The address of an end as text, without its interface.
-    pub fn ip(&self, end: SocketAddr) -> String {
-        match end.ip() {
-            IpAddr::V4(v4) if self.mapped => v4.to_ipv6_mapped().to_string(),
-            ip => ip.to_string(),
-        }
     }
 
     /// The interface on which a link-local connection holds.
@@ -79,9 +71,9 @@ impl Connection {
     /// As logs have it.
     pub fn shown(&self) -> Vec<u8> {
         shown(
-            [self.local_host.as_deref(), Some(self.ip(self.local).as_bytes())],
+            [self.local_host.as_deref(), Some(ip(self.local, self.mapped).as_bytes())],
             self.local.port().to_string().as_bytes(),
-            [self.remote_host.as_deref(), Some(self.ip(self.remote).as_bytes())],
+            [self.remote_host.as_deref(), Some(ip(self.remote, self.mapped).as_bytes())],
             self.info.as_deref(),
             self.remote.port().to_string().as_bytes(),
         )
@@ -120,6 +112,14 @@ pub fn safe(text: &[u8]) -> Vec<u8> {
         shown.extend_from_slice(b"...");
     }
     shown
+}
+
+/// The address of an end as text, without its interface; `mapped` shows IPv4 as IPv6.
+pub fn ip(end: SocketAddr, mapped: bool) -> String {
+    match end.ip().to_canonical() {
+        IpAddr::V4(v4) if mapped => v4.to_ipv6_mapped().to_string(),
+        ip => ip.to_string(),
+    }
 }
 
 /// IPv4 in IPv6 form becomes IPv4; interfaces and ports stay.

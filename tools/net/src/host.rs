@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The rewriting rules, unless $DNSREWRITEFILE names another file.
 const REWRITE_FILE: &str = "/etc/dnsrewrite";
 /// Service names.
-const SERVICES: &str = "/etc/services";
+pub const SERVICES: &str = "/etc/services";
 
 /// Which addresses are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ impl Settings {
     /// IPv6 first. None is no error: an error means that it cannot be known at the moment.
     pub fn addresses(&self, host: &[u8], port: u16, family: Family) -> io::Result<Vec<SocketAddr>> {
         if address::is_literal(host) {
-            return Ok(address::parse(host, port).into_iter().collect());
+            let wanted = |at: &SocketAddr| at.is_ipv4() || family == Family::Both;
+            return Ok(address::parse(host, port).filter(wanted).into_iter().collect());
         }
         if is_localhost(host) {
             return Ok(loopback(port, family));

@@ -3,9 +3,10 @@
 //! ```text
 //! address qualify host   what people write             -> addresses and ports
 //! dns names ident        addresses                     <> names, users
-//! connect                addresses                     -> connections
+//! connect listen         addresses                     -> connections, listening sockets
 //! connection             a connection                  -> variables, log lines
-//! limits                 how many may come from where
+//! limits rules_file      who may come in, and how many from where
+//! visit                  what tcpserver does for a connection, from the socket to the program
 //! ```
 
 pub mod address;
@@ -15,5 +16,8 @@ pub mod dns;
 pub mod host;
 pub mod ident;
 pub mod limits;
+pub mod listen;
 pub mod names;
 pub mod qualify;
+pub mod rules_file;
+pub mod visit;

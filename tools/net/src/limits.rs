@@ -65,22 +65,18 @@ pub struct Counts {
 
 impl Limits {
     /// Reads them from variables. An error is the variable, `NAME=VALUE`, that is no limit.
-    pub fn read(get: impl Fn(&str) -> Option<Vec<u8>>) -> Result<Self, Vec<u8>> {
-        let read = |name: &str| match get(name) {
-            None => Ok(None),
-            Some(value) => {
-                decimal(&value).map(Some).ok_or_else(|| [name.as_bytes(), b"=", &value].concat())
-            }
+    pub fn read<'a>(get: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Self, Vec<u8>> {
+        let wrong = |name: &str, value: &[u8]| [name.as_bytes(), b"=", value].concat();
+        let number = |name| {
+            let read = |value| decimal(value).ok_or_else(|| wrong(name, value));
+            get(name).map(read).transpose()
         };
-        let rate = match get("RATEIP") {
-            None => None,
-            Some(value) => Some(rate(&value).ok_or_else(|| [b"RATEIP=", &value[..]].concat())?),
-        };
+        let read_rate = |value| rate(value).ok_or_else(|| wrong("RATEIP", value));
         Ok(Limits {
-            from_place: read("MAXCONNIP")?,
-            from_around: read("MAXCONNC")?,
-            load: read("MAXLOAD")?.filter(|load| *load > 0),
-            rate,
+            from_place: number("MAXCONNIP")?,
+            from_around: number("MAXCONNC")?,
+            load: number("MAXLOAD")?.filter(|load| *load > 0),
+            rate: get("RATEIP").map(read_rate).transpose()?,
         })
     }
 
@@ -178,7 +174,7 @@ mod tests {
 
     fn limits(variables: &[(&str, &str)]) -> Result<Limits, String> {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
-        Limits::read(|name| value(name).map(|(_, value)| value.as_bytes().to_vec()))
+        Limits::read(|name| value(name).map(|(_, value)| value.as_bytes()))
             .map_err(|wrong| String::from_utf8(wrong).unwrap())
     }
 

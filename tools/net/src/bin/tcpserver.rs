@@ -1,0 +1,362 @@
+//! tcpserver: accept TCP connections and run a program for each.
+#![cfg_attr(not(test), no_main)]
+
+use base::env::{self, Env};
+use base::number::{decimal, digits};
+use base::opt::Opts;
+use base::sys::poll::{Wait, poll};
+use base::sys::signal::{self, Signals};
+use base::sys::{fd, fork, ids, wait};
+use base::{Args, Code, Die, Result, Unable, errno, say};
+use net::host::Family;
+use net::limits::{Place, Tally};
+use net::listen::{self, Reading};
+use net::rules_file::RulesFile;
+use net::visit::{Service, dropped};
+use std::ffi::{OsStr, OsString};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+base::program!("tcpserver", run);
+
+const LETTERS: &str = "146dDvqQhHrRUXx:t:u:g:l:b:B:c:C:pPoOI:";
+const USAGE: &str = "tcpserver [ -146UXpPhHrRoOdDqQv ] [ -c limit ] [ -C limit[:text] ] \
+    [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] \
+    [ -t timeout ] [ -I interface ] host port program";
+
+/// How long nothing is accepted when the system has no room for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+/// That is said no more often than this.
+const QUIET: Duration = Duration::from_secs(60);
+
+fn run(words: Args) -> Result<Code> {
+    let mut opts = Opts::new(words, LETTERS, USAGE);
+    let mut options = Options::default();
+    while let Some(letter) = opts.next()? {
+        options.set(letter, &opts)?;
+    }
+    let usage = opts.bad_usage();
+    let mut words = opts.rest().into_iter();
+    let (Some(host), Some(port)) = (words.next(), words.next()) else { return Err(usage) };
+    let program: Args = words.collect();
+    if program.is_empty() {
+        return Err(usage);
+    }
+    let quiet = options.verbosity == 0;
+    let served = serve(options, &host, &port, program);
+    served.map_err(|die| if quiet { Die::silent(die.code) } else { die })
+}
+
+/// Gets everything ready that can fail for good, then drops privileges, then serves.
+fn serve(options: Options, host: &OsStr, port: &OsStr, program: Args) -> Result<Code> {
+    fd::fill_standard().unable("open /dev/null")?;
+    signal::unblock_all().unable("unblock signals")?;
+    signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
+    signal::exit_on(signal::TERM, 0).unable("catch SIGTERM")?;
+    let signals = Signals::catch(&[signal::CHILD]).unable("catch SIGCHLD")?;
+    let mut env = Env::inherited();
+    let interface = options.interface.as_deref();
+    let place =
+        listen::place(host, port, &Reading { family: options.family, interface, env: &env })?;
+    let user = options.user()?;
+    let listener = listen::listen(place, options.backlog)?;
+    if matches!(place, listen::Place::Inherited(_)) {
+        env.unset("LISTEN_PID").unset("LISTEN_FDS").unset("LISTEN_FDNAMES");
+    }
+    become_user(user)?;
+    if options.announce {
+        let port = listener.local_addr().unable("get local address")?.port();
+        fd::write_all(fd::STDOUT, format!("{port}\n").as_bytes()).unable("print port")?;
+    }
+    // They are let go, but stay open, so that no connection takes their numbers.
+    fd::copy_to(fd::STDERR, 0).and_then(|()| fd::copy_to(fd::STDERR, 1)).unable("close input")?;
+    let (verbosity, limit) = (options.verbosity, options.limit);
+    let service = options.service(env, program);
+    let tally = Tally::default();
+    Server { verbosity, limit, service, listener, signals, tally, complained: None }.run()
+}
+
+/// A server at work.
+struct Server {
+    verbosity: u8,
+    limit: usize,
+    service: Service,
+    listener: TcpListener,
+    signals: Signals,
+    tally: Tally,
+    /// When it was last said that nothing can be accepted.
+    complained: Option<Instant>,
+}
+
+impl Server {
+    fn run(&mut self) -> Result<Code> {
+        self.status(0);
+        let mut pause = None;
+        loop {
+            let open = self.tally.children() < self.limit && pause.is_none();
+            let mut waits = [Wait::read(self.signals.fd()), Wait::read(self.listener.as_fd())];
+            let watched = if open { 2 } else { 1 };
+            poll(&mut waits[..watched], pause).unable("poll")?;
+            let [child, connection] = waits.map(|wait| wait.ready);
+            pause = None;
+            if child {
+                self.children_died();
+            }
+            if connection {
+                pause = self.connections_came();
+            }
+        }
+    }
+
+    /// Collects all children that have ended.
+    fn children_died(&mut self) {
+        self.signals.take().for_each(drop);
+        while let Some((pid, status)) = wait::any() {
+            if self.verbosity > 1 {
+                say::line(format_args!("end {pid} status {}", status.0));
+            }
+            self.tally.ended(pid);
+            self.status(self.tally.children());
+        }
+    }
+
+    /// Accepts all connections that wait, up to the limit. Gives a time to pause, if the system
+    /// has no room for more.
+    fn connections_came(&mut self) -> Option<Duration> {
+        while self.tally.children() < self.limit {
+            match self.listener.accept() {
+                Ok((stream, remote)) => self.connection_came(stream, remote),
+                Err(why) => match why.kind() {
+                    ErrorKind::WouldBlock => return None,
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ => return Some(self.accept_failed(&why)),
+                },
+            }
+        }
+        None
+    }
+
+    /// Starts a child for a connection. It is served with the rules as they are now.
+    fn connection_came(&mut self, stream: TcpStream, remote: SocketAddr) {
+        let (came, from) = (Instant::now(), Place::of(remote.ip()));
+        self.tally.came(came, from);
+        self.status(self.tally.children() + 1);
+        if let Some(rules) = &mut self.service.rules {
+            rules.refresh();
+        }
+        let (service, tally) = (&self.service, &self.tally);
+        let child = fork::child(|| {
+            let served = service.serve(&stream, remote, |limits| tally.counts(came, from, limits));
+            let Err(die) = served;
+            self.say(&die);
+            die.code
+        });
+        match child {
+            Ok(pid) => self.tally.started(pid, from),
+            Err(why) => {
+                self.say(&dropped("fork", &why));
+                self.status(self.tally.children());
+            }
+        }
+    }
+
+    /// Says why nothing can be accepted, unless it has been said just before.
+    fn accept_failed(&mut self, why: &io::Error) -> Duration {
+        if self.complained.is_none_or(|said| said.elapsed() > QUIET) {
+            self.complained = Some(Instant::now());
+            let text = format!("warning: unable to accept: {}", errno::words(why));
+            self.say(&Die { code: 0, text });
+        }
+        PAUSE
+    }
+
+    /// Logs how many children there are.
+    fn status(&self, children: usize) {
+        if self.verbosity > 1 {
+            say::line(format_args!("status: {children}/{}", self.limit));
+        }
+    }
+
+    fn say(&self, die: &Die) {
+        if self.verbosity > 0 && !die.text.is_empty() {
+            say::line(&die.text);
+        }
+    }
+}
+
+/// Groups, gid, uid; `None` stays as it is.
+fn become_user((uid, gid): (Option<u32>, Option<u32>)) -> Result<()> {
+    if let Some(gid) = gid {
+        ids::set_groups(&[gid]).and_then(|()| ids::set_gid(gid)).unable("set gid")?;
+    }
+    if let Some(uid) = uid {
+        ids::become_uid(uid).unable("set uid")?;
+    }
+    Ok(())
+}
+
+/// What the options say. Those that concern each connection are in `each`.
+struct Options {
+    /// -q 0: nothing is said, -Q 1: errors, -v 2: the log too.
+    verbosity: u8,
+    /// -c: children at most.
+    limit: usize,
+    /// -b: connections that wait in the kernel at most.
+    backlog: i32,
+    /// -1: the port is printed.
+    announce: bool,
+    /// -4.
+    family: Family,
+    /// -I.
+    interface: Option<OsString>,
+    /// -u, -U.
+    user: Option<Who>,
+    /// -g, -U.
+    group: Option<Who>,
+    /// -x.
+    rules: Option<PathBuf>,
+    /// -X.
+    rules_may_be_missing: bool,
+    /// -r, -R.
+    info: bool,
+    /// -t: seconds.
+    info_limit: u64,
+    each: Service,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            verbosity: 1,
+            limit: 40,
+            backlog: 20,
+            announce: false,
+            family: Family::Both,
+            interface: None,
+            user: None,
+            group: None,
+            rules: None,
+            rules_may_be_missing: false,
+            info: true,
+            info_limit: 26,
+            each: Service::new(Env::empty()),
+        }
+    }
+}
+
+impl Options {
+    fn set(&mut self, letter: u8, opts: &Opts) -> Result<()> {
+        let argument = || opts.argument().to_owned();
+        match letter {
+            b'q' => self.verbosity = 0,
+            b'Q' => self.verbosity = 1,
+            b'v' => self.verbosity = 2,
+            b'c' => self.limit = number(opts, 1)?,
+            b'C' => (self.each.from_place, self.each.refusal) = limit_and_text(opts)?,
+            b'x' => self.rules = Some(argument().into()),
+            b'X' => self.rules_may_be_missing = true,
+            b'B' => self.each.banner = argument().into_vec(),
+            b'g' => self.group = Some(Who::read(opts.argument(), opts)?),
+            b'u' => self.user = Some(Who::read(opts.argument(), opts)?),
+            b'U' => {
+                if let Some(uid) = env::get("UID") {
+                    self.user = Some(Who::read(OsStr::from_bytes(&uid), opts)?);
+                }
+                if let Some(gid) = env::get("GID") {
+                    self.group = Some(Who::read(OsStr::from_bytes(&gid), opts)?);
+                }
+            }
+            b'1' => self.announce = true,
+            b'b' => self.backlog = number(opts, 0)?,
+            b'o' => self.each.kill_options = false,
+            b'O' => self.each.kill_options = true,
+            b'd' => self.each.no_delay = false,
+            b'D' => self.each.no_delay = true,
+            b'h' => self.each.remote_host = true,
+            b'H' => self.each.remote_host = false,
+            b'p' => self.each.paranoid = true,
+            b'P' => self.each.paranoid = false,
+            b'l' => self.each.local_host = Some(argument().into_vec()),
+            b'r' => self.info = true,
+            b'R' => self.info = false,
+            b't' => self.info_limit = number(opts, 0)?,
+            b'4' => self.family = Family::V4,
+            b'6' => self.each.mapped = true,
+            _ => self.interface = Some(argument()),
+        }
+        Ok(())
+    }
+
+    /// What is done for each connection.
+    fn service(self, env: Env, program: Args) -> Service {
+        Service {
+            log: self.verbosity > 1,
+            info: self.info.then_some(Duration::from_secs(self.info_limit)),
+            rules: self.rules.map(|path| RulesFile::new(&path, self.rules_may_be_missing)),
+            env,
+            program,
+            ..self.each
+        }
+    }
+
+    /// The numbers of the user and group to become: an account brings its group, unless another
+    /// is given. `None` is no change, as 0 is.
+    fn user(&self) -> Result<(Option<u32>, Option<u32>)> {
+        let unable = "read users";
+        let (uid, own_gid) = match &self.user {
+            None => (0, 0),
+            Some(Who::Number(uid)) => (*uid, 0),
+            Some(Who::Name(name)) => ids::account(name.as_bytes())
+                .unable(unable)?
+                .map(|account| (account.uid, account.gid))
+                .ok_or_else(|| Die::later(format_args!("unknown user {}", name.display())))?,
+        };
+        let gid = match &self.group {
+            None => own_gid,
+            Some(Who::Number(gid)) => *gid,
+            Some(Who::Name(name)) => ids::group(name.as_bytes())
+                .unable(unable)?
+                .ok_or_else(|| Die::later(format_args!("unknown group {}", name.display())))?,
+        };
+        Ok((Some(uid).filter(|uid| *uid != 0), Some(gid).filter(|gid| *gid != 0)))
+    }
+}
+
+/// A user or group.
+enum Who {
+    Number(u32),
+    Name(OsString),
+}
+
+impl Who {
+    /// What starts with a digit must be a number.
+    fn read(text: &OsStr, opts: &Opts) -> Result<Self> {
+        match text.as_bytes() {
+            [] => Err(opts.bad_usage()),
+            digits @ [b'0'..=b'9', ..] => {
+                let number = decimal(digits).and_then(|number| number.try_into().ok());
+                number.map(Who::Number).ok_or_else(|| opts.bad_usage())
+            }
+            _ => Ok(Who::Name(text.to_owned())),
+        }
+    }
+}
+
+/// The argument as a number from `least` on.
+fn number<N: TryFrom<u64>>(opts: &Opts, least: u64) -> Result<N> {
+    let number = decimal(opts.argument().as_bytes()).filter(|number| *number >= least);
+    number.and_then(|number| number.try_into().ok()).ok_or_else(|| opts.bad_usage())
+}
+
+/// `LIMIT` or `LIMIT:TEXT`.
+fn limit_and_text(opts: &Opts) -> Result<(Option<u64>, Vec<u8>)> {
+    match digits(opts.argument().as_bytes()) {
+        Some((limit, [])) => Ok((Some(limit), Vec::new())),
+        Some((limit, [b':', text @ ..])) => Ok((Some(limit), text.to_vec())),
+        _ => Err(opts.bad_usage()),
+    }
+}

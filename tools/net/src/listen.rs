@@ -1,0 +1,175 @@
+//! Listening sockets: made here, or handed over by whoever started us.
+
+use crate::address;
+use crate::host::{self, Family, Settings};
+use base::env::Env;
+use base::number::decimal;
+use base::sys::{fd, socket};
+use base::{Die, Result, Unable, errno};
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+
+/// The first descriptor that systemd and its likes hand over.
+const FIRST: usize = 3;
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An address and port.
+    At(SocketAddr),
+    /// All addresses of both families.
+    Everywhere(u16),
+    /// A descriptor that listens already.
+    Inherited(RawFd),
+}
+
+/// How host arguments are read.
+pub struct Reading<'a> {
+    /// Which addresses count.
+    pub family: Family,
+    /// The interface of link-local addresses that name none.
+    pub interface: Option<&'a OsStr>,
+    /// Where names are asked for, and descriptors named.
+    pub env: &'a Env,
+}
+
+/// Reads a host and a port argument. `0` or nothing are all IPv4 addresses, `::` all IPv6
+/// addresses, `:0` both; `fd:N` and `fd:NAME` are descriptors; of several addresses the first
+/// counts.
+pub fn place(host: &OsStr, port: &OsStr, reading: &Reading) -> Result<Place> {
+    let text = host.as_bytes();
+    if let Some(name) = text.strip_prefix(b"fd:") {
+        return inherited(name, reading.env).map(Place::Inherited);
+    }
+    let port = self::port(port)?;
+    match text {
+        b"" | b"0" => Ok(Place::At((Ipv4Addr::UNSPECIFIED, port).into())),
+        b":0" if reading.family == Family::V4 => {
+            Ok(Place::At((Ipv4Addr::UNSPECIFIED, port).into()))
+        }
+        b":0" => Ok(Place::Everywhere(port)),
+        _ => Ok(Place::At(addresses(host, port, reading)?[0])),
+    }
+}
+
+/// Reads a port argument, or says that it cannot be figured out.
+pub fn port(port: &OsStr) -> Result<u16> {
+    let known = host::port(port.as_bytes()).unable(format_args!("read {}", host::SERVICES))?;
+    known.ok_or_else(|| {
+        Die::later(format_args!("unable to figure out port number for {}", port.display()))
+    })
+}
+
+/// The addresses that a host argument means, at least one.
+pub fn addresses(host: &OsStr, port: u16, reading: &Reading) -> Result<Vec<SocketAddr>> {
+    let scope = match reading.interface {
+        None => 0,
+        Some(name) => address::interface(name.as_bytes())
+            .ok_or_else(|| Die::later(format_args!("unknown interface {}", name.display())))?,
+    };
+    let settings = Settings::of(reading.env);
+    let found = settings.addresses(host.as_bytes(), port, reading.family).map_err(|why| {
+        let (host, why) = (host.display(), errno::words(&why));
+        Die::later(format_args!("temporarily unable to figure out IP address for {host}: {why}"))
+    })?;
+    if found.is_empty() {
+        return Err(Die::later(format_args!("no IP address for {}", host.display())));
+    }
+    Ok(found.into_iter().map(|found| scoped(found, scope)).collect())
+}
+
+/// Gives a link-local address that has none its interface.
+fn scoped(mut address: SocketAddr, scope: u32) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut address
+        && v6.ip().is_unicast_link_local()
+        && v6.scope_id() == 0
+    {
+        v6.set_scope_id(scope);
+    }
+    address
+}
+
+/// The descriptor of this number, or of this name in $LISTEN_FDNAMES.
+fn inherited(name: &[u8], env: &Env) -> Result<RawFd> {
+    if let Some(number) = decimal(name) {
+        return number.try_into().map_err(|_| Die::later("no descriptor has that number"));
+    }
+    let ours = env.get("LISTEN_PID").and_then(decimal) == Some(std::process::id().into());
+    let names = env.get("LISTEN_FDNAMES").filter(|_| ours).unwrap_or_default();
+    let at = names.split(|byte| *byte == b':').position(|known| known == name);
+    let number = at.and_then(|at| RawFd::try_from(FIRST + at).ok());
+    number.ok_or_else(|| {
+        Die::later(format_args!("no descriptor is named {}", OsStr::from_bytes(name).display()))
+    })
+}
+
+/// Listens there. Connections are accepted without waiting.
+pub fn listen(place: Place, backlog: i32) -> Result<TcpListener> {
+    let listener = match place {
+        Place::Inherited(number) => take(number)?,
+        Place::At(address) => make(address, true, backlog)?,
+        Place::Everywhere(port) => make((Ipv6Addr::UNSPECIFIED, port).into(), false, backlog)?,
+    };
+    listener.set_nonblocking(true).unable("listen")?;
+    Ok(listener)
+}
+
+fn make(address: SocketAddr, only_v6: bool, backlog: i32) -> Result<TcpListener> {
+    let socket = socket::stream(&address).unable("create socket")?;
+    socket::reuse_address(socket.as_fd()).unable("bind")?;
+    if address.is_ipv6() {
+        socket::only_v6(socket.as_fd(), only_v6).unable("bind")?;
+    }
+    socket::bind(socket.as_fd(), &address).unable("bind")?;
+    socket::listen(socket.as_fd(), backlog).unable("listen")?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Takes over a socket on which somebody listens; programs do not inherit it.
+fn take(number: RawFd) -> Result<TcpListener> {
+    let socket = fd::take(number).unable("get local address")?;
+    let listener = TcpListener::from(socket);
+    listener.local_addr().unable("get local address")?;
+    if !socket::listens(listener.as_fd()).unable("get local address")? {
+        return Err(Die::later("unable to accept: nobody listens on the socket"));
+    }
+    fd::close_at_exec(listener.as_fd()).unable("get local address")?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(host: &str, port: &str, family: Family) -> String {
+        let mut env = Env::empty();
+        env.set("LISTEN_PID", std::process::id().to_string()).set("LISTEN_FDNAMES", "one:two");
+        let reading = Reading { family, interface: Some("lo".as_ref()), env: &env };
+        match place(host.as_ref(), port.as_ref(), &reading) {
+            Ok(Place::At(address)) => address.to_string(),
+            Ok(Place::Everywhere(port)) => format!("everywhere {port}"),
+            Ok(Place::Inherited(number)) => format!("fd {number}"),
+            Err(die) => die.text,
+        }
+    }
+
+    #[test]
+    fn hosts_are_addresses_or_descriptors() {
+        let v4 = ["", "0", "0.0.0.0"].map(|host| read(host, "25", Family::Both));
+        assert_eq!(v4, ["0.0.0.0:25"; 3]);
+        assert_eq!(read("::", "25", Family::Both), "[::]:25");
+        assert_eq!(read(":0", "25", Family::Both), "everywhere 25");
+        assert_eq!(read(":0", "25", Family::V4), "0.0.0.0:25");
+        assert_eq!(read("fe80::1", "25", Family::Both), "[fe80::1%1]:25");
+        assert_eq!(read("::1", "25", Family::V4), "fatal: no IP address for ::1");
+        assert_eq!(
+            (read("fd:3", "x", Family::Both), read("fd:two", "", Family::Both)),
+            ("fd 3".into(), "fd 4".into())
+        );
+        assert_eq!(read("fd:three", "0", Family::Both), "fatal: no descriptor is named three");
+        let port = "fatal: unable to figure out port number for 65536";
+        assert_eq!(read("0", "65536", Family::Both), port);
+    }
+}
