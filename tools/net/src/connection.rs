@@ -68,34 +68,44 @@ impl Connection {
         }
     }
 
-    /// As logs have it.
+    /// As logs have it: see [`Ends`].
     pub fn shown(&self) -> Vec<u8> {
-        shown(
-            [self.local_host.as_deref(), Some(ip(self.local, self.mapped).as_bytes())],
-            self.local.port().to_string().as_bytes(),
-            [self.remote_host.as_deref(), Some(ip(self.remote, self.mapped).as_bytes())],
-            self.info.as_deref(),
-            self.remote.port().to_string().as_bytes(),
-        )
+        let [local, remote] = [self.local, self.remote];
+        Ends {
+            local_host: self.local_host.as_deref().unwrap_or_default(),
+            local_ip: ip(local, self.mapped).as_bytes(),
+            local_port: local.port().to_string().as_bytes(),
+            remote_host: self.remote_host.as_deref().unwrap_or_default(),
+            remote_ip: ip(remote, self.mapped).as_bytes(),
+            info: self.info.as_deref().unwrap_or_default(),
+            remote_port: remote.port().to_string().as_bytes(),
+        }
+        .shown()
     }
 }
 
-/// The ends of a connection in a log line:
-/// `LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:INFO:REMOTEPORT`. Each end is given by name
-/// and address. What is unknown is empty; names and info are shown [`safe`].
-pub fn shown(
-    local: [Option<&[u8]>; 2],
-    local_port: &[u8],
-    remote: [Option<&[u8]>; 2],
-    info: Option<&[u8]>,
-    remote_port: &[u8],
-) -> Vec<u8> {
-    let safe = |text: Option<&[u8]>| safe(text.unwrap_or_default());
-    let [local_host, remote_host] = [local[0], remote[0]].map(safe);
-    let [local_ip, remote_ip] = [local[1], remote[1]].map(Option::unwrap_or_default);
-    let local = [&local_host, local_ip, local_port].join(&b':');
-    let remote = [&remote_host, remote_ip, &safe(info), remote_port].join(&b':');
-    [local, remote].join(&b' ')
+/// The ends of a connection for a log line; what is unknown is empty.
+#[allow(missing_docs)] // Named as the variables are.
+pub struct Ends<'a> {
+    pub local_host: &'a [u8],
+    pub local_ip: &'a [u8],
+    pub local_port: &'a [u8],
+    pub remote_host: &'a [u8],
+    pub remote_ip: &'a [u8],
+    pub info: &'a [u8],
+    pub remote_port: &'a [u8],
+}
+
+impl Ends<'_> {
+    /// `LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:INFO:REMOTEPORT`; names and info are
+    /// shown [`safe`].
+    pub fn shown(&self) -> Vec<u8> {
+        let [local_host, remote_host, info] =
+            [self.local_host, self.remote_host, self.info].map(safe);
+        let local = [&local_host, self.local_ip, self.local_port].join(&b':');
+        let remote = [&remote_host, self.remote_ip, &info, self.remote_port].join(&b':');
+        [local, remote].join(&b' ')
+    }
 }
 
 /// A stranger's words in a log line: `?` for blanks, control characters, bytes above 126, `%` and

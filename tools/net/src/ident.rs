@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// The port of ident servers.
 const PORT: u16 = 113;
 
+/// Longer limits are this one, so that it ends within the clock's range.
+const LONGEST: Duration = Duration::from_secs(1 << 31);
+
 /// What the remote host says of the connection between these ends: empty for an error or
 /// nonsense, at most `most` bytes, cut at a NUL. Fails if it says nothing whole within `limit`.
 pub fn ask(
@@ -19,7 +22,7 @@ pub fn ask(
     limit: Duration,
     most: usize,
 ) -> io::Result<Vec<u8>> {
-    let end = Instant::now() + limit;
+    let end = Instant::now() + limit.min(LONGEST);
     let left = || end.saturating_duration_since(Instant::now());
     let (mut server, mut from) = (remote, local);
     server.set_port(PORT);

@@ -63,6 +63,18 @@ pub fn rewind(fd: BorrowedFd) -> io::Result<()> {
     if at == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// As [`fill_standard`], but the program that this one becomes finds closed what was closed.
+pub fn fill_standard_until_exec() -> io::Result<()> {
+    for number in 0..=2 {
+        if !is_open(number) {
+            let flags = libc::O_RDWR | libc::O_CLOEXEC;
+            // SAFETY: a NUL-ended string; the lowest free number is this one.
+            check(unsafe { libc::open(c"/dev/null".as_ptr(), flags) })?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the number `to` a copy of `from` that a child inherits.
 pub fn copy_to(from: BorrowedFd, to: RawFd) -> io::Result<()> {
     if from.as_raw_fd() == to {
