@@ -1,1 +1,3 @@
 //! What the supervision programs share: service directories and their status.
+
+pub mod pieces;

@@ -8,3 +8,4 @@ mod readproctitle;
 mod setlock;
 mod setuidgid;
 mod softlimit;
+mod tai64n;
