@@ -9,3 +9,4 @@ mod setlock;
 mod setuidgid;
 mod softlimit;
 mod tai64n;
+mod tai64nlocal;
