@@ -32,7 +32,7 @@ all:
 
 test: all
 	cargo test --workspace --lib
-	BUILT=$(BUILT) cargo test -p catena --tests
+	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast
 
 check: all
 	cargo fmt --all --check
