@@ -136,10 +136,11 @@ pub fn spellings(ip: IpAddr) -> Vec<Vec<u8>> {
     let IpAddr::V6(ip) = ip else {
         return vec![canonical];
     };
-    let old = first_zeros_shortened(ip);
-    let mut texts = vec![canonical, in_full(ip)];
-    if old != texts[0] {
-        texts.push(old);
+    let mut texts = vec![canonical];
+    for other in [in_full(ip), first_zeros_shortened(ip)] {
+        if !texts.contains(&other) {
+            texts.push(other);
+        }
     }
     texts
 }

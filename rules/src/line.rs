@@ -43,6 +43,11 @@ pub fn trimmed(line: &[u8]) -> &[u8] {
     &line[..end]
 }
 
+/// A line as messages show it: trimmed, and up to its first NUL.
+pub fn excerpt(line: &[u8]) -> &[u8] {
+    trimmed(line).split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 fn starts_well(text: &[u8]) -> bool {
     text.starts_with(b"deny") || text.starts_with(b"allow")
 }

@@ -4,7 +4,8 @@ use crate::item::{denied, variables};
 use crate::keys::{Lengths, Peer, each_key, shown};
 use crate::network::Network;
 use base::cdb::Reader;
-use std::fs::{self, File, Metadata};
+use base::files::open_read;
+use std::fs::{self, Metadata};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
@@ -51,7 +52,7 @@ pub struct Rules {
 impl Rules {
     /// Opens the file. One that is shorter than the smallest database is a protocol error.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = open_read(path)?;
         let version = Some(Version::of(&file.metadata()?)).filter(Version::is_settled);
         Ok(Rules { reader: Reader::new(file)?, lengths: Lengths::all(), version })
     }
