@@ -1,1 +1,4 @@
 //! The tests of the network programs, one module per program.
+
+mod argv0;
+mod recordio;
