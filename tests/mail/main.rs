@@ -17,7 +17,7 @@ mod qmail_queue;
 mod qmail_rspawn;
 #[path = "qmail-showctl.rs"]
 mod qmail_showctl;
-mod sendmail;
-mod splogger;
 #[path = "qmail-smtpd.rs"]
 mod qmail_smtpd;
+mod sendmail;
+mod splogger;
