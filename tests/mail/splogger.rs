@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use tests::{fed, program, ran, root, shown, skip};
+use tests::{fed, program, ran, redirected, root, shown, skip};
 
 /// The log daemon's socket.
 const LOG: &str = "/dev/log";
@@ -58,4 +58,11 @@ fn without_a_log_daemon_it_reads_on() {
     }
     let output = fed(&mut program("splogger"), "x\n".repeat(1000));
     assert_eq!(ran(&output), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn input_that_cannot_be_read_is_a_failure() {
+    let output = redirected("<&-", &program("splogger")).output().unwrap();
+    let said = "splogger: fatal: unable to read input: file descriptor not open\n";
+    assert_eq!(ran(&output), (Some(111), String::new(), said.into()));
 }
