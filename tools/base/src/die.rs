@@ -68,6 +68,7 @@ pub trait Unable<T> {
 }
 
 impl<T> Unable<T> for io::Result<T> {
+    #[inline]
     fn unable(self, what: impl Display) -> Result<T> {
         self.map_err(|why| Die::temp(what, &why))
     }

@@ -77,8 +77,9 @@ const AHEAD: usize = 65536;
 /// A window on the file.
 #[derive(Default)]
 struct Ahead {
-    bytes: Vec<u8>,
+    buffer: Vec<u8>,
     start: u64,
+    held: usize,
 }
 
 impl Ahead {
@@ -88,26 +89,32 @@ impl Ahead {
             return file.read_exact_at(into, at);
         }
         if self.from(at).len() < into.len() {
-            self.bytes.resize(AHEAD, 0);
-            let mut count = 0;
-            while count < into.len() {
-                match file.read_at(&mut self.bytes[count..], at + count as u64) {
-                    Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-                    Ok(more) => count += more,
-                    Err(why) if why.kind() == ErrorKind::Interrupted => {}
-                    Err(why) => return Err(why),
-                }
-            }
-            self.bytes.truncate(count);
-            self.start = at;
+            self.move_to(file, at, into.len())?;
         }
         into.copy_from_slice(&self.from(at)[..into.len()]);
+        Ok(())
+    }
+
+    /// Makes the window start here and hold `wanted` bytes or more.
+    fn move_to(&mut self, file: &File, start: u64, wanted: usize) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; AHEAD];
+        }
+        (self.start, self.held) = (start, 0);
+        while self.held < wanted {
+            match file.read_at(&mut self.buffer[self.held..], start + self.held as u64) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => self.held += count,
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
+                Err(why) => return Err(why),
+            }
+        }
         Ok(())
     }
 
     /// What the window holds from this offset on.
     fn from(&self, at: u64) -> &[u8] {
         let skipped = at.checked_sub(self.start).and_then(|skipped| usize::try_from(skipped).ok());
-        skipped.and_then(|skipped| self.bytes.get(skipped..)).unwrap_or_default()
+        skipped.and_then(|skipped| self.buffer.get(skipped..self.held)).unwrap_or_default()
     }
 }

@@ -39,10 +39,11 @@ impl Writer {
         let next = next.ok_or(ErrorKind::OutOfMemory)?;
         self.records.push((hash(key), self.position));
         self.position = next;
-        for part in [&key_size.to_le_bytes(), &data_size.to_le_bytes(), key, data] {
-            self.put(part)?;
-        }
-        Ok(())
+        self.buffer.reserve(8 + key.len() + data.len());
+        self.buffer.extend_from_slice(&pair(key_size, data_size));
+        self.buffer.extend_from_slice(key);
+        self.buffer.extend_from_slice(data);
+        self.write_if_full()
     }
 
     /// Writes the tables and the head and puts the file on disk.
@@ -77,21 +78,17 @@ impl Writer {
         for bounds in starts.windows(2) {
             let records = &sorted[bounds[0]..bounds[1]];
             let count = size(records.len() * 2)?;
-            head.extend_from_slice(&self.position.to_le_bytes());
-            head.extend_from_slice(&count.to_le_bytes());
+            head.extend_from_slice(&pair(self.position, count));
             fill(&mut slots, records);
-            for (hash, position) in &slots {
-                self.put(&hash.to_le_bytes())?;
-                self.put(&position.to_le_bytes())?;
-            }
+            self.buffer.extend(slots.iter().flat_map(|(hash, position)| pair(*hash, *position)));
+            self.write_if_full()?;
             let bytes = count.checked_mul(8).and_then(|bytes| self.position.checked_add(bytes));
             self.position = bytes.ok_or(ErrorKind::OutOfMemory)?;
         }
         Ok(head)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.buffer.extend_from_slice(bytes);
+    fn write_if_full(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BUFFER {
             let mut buffer = std::mem::take(&mut self.buffer);
             self.write(&buffer)?;
@@ -119,6 +116,11 @@ fn fill(slots: &mut Vec<(u32, u32)>, records: &[(u32, u32)]) {
         }
         slots[slot] = *record;
     }
+}
+
+/// Two numbers as the format stores them.
+fn pair(first: u32, second: u32) -> [u8; 8] {
+    (u64::from(second) << 32 | u64::from(first)).to_le_bytes()
 }
 
 /// A length as the format stores it.
