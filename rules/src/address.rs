@@ -1,7 +1,6 @@
 //! The addresses of rules, from text to the keys that stand for them.
 
 use crate::network::Network;
-use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// For whom a rule is.
@@ -31,10 +30,22 @@ pub enum Address<'a> {
     Network(Network),
 }
 
+/// Bytes that make more of a text than a literal key. A table, as every byte of every address is
+/// looked at.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut rest: &[u8] = b"=@-:/";
+    while let [byte, others @ ..] = rest {
+        special[*byte as usize] = true;
+        rest = others;
+    }
+    special
+};
+
 impl<'a> Address<'a> {
     /// Reads the part of a line before its instructions. `None` if that makes no sense.
     pub fn parse(text: &'a [u8]) -> Option<Self> {
-        if !text.iter().any(|byte| matches!(byte, b'=' | b'@' | b'-' | b':' | b'/')) {
+        if !text.iter().any(|byte| SPECIAL[usize::from(*byte)]) {
             return Some(Address::Literal(text));
         }
         if text.contains(&b'=') || text.contains(&b'@') {
@@ -168,10 +179,12 @@ pub(crate) fn set(key: &mut Vec<u8>, bytes: &[u8]) {
     key.extend_from_slice(bytes);
 }
 
-/// Appends a number in decimal.
+/// Appends a number in decimal. Formatting by the library is most of the time that a range takes.
 pub(crate) fn put_number(key: &mut Vec<u8>, number: u64) {
-    // Writing to memory cannot fail.
-    let _ = write!(key, "{number}");
+    if number > 9 {
+        put_number(key, number / 10);
+    }
+    key.push(b'0' + (number % 10) as u8);
 }
 
 #[cfg(test)]

@@ -21,18 +21,16 @@ pub fn parse<'a>(line: &'a [u8], data: &mut Vec<u8>) -> Line<'a> {
         return Line::Nothing;
     }
     let line = trimmed(line);
-    let Some(first) = memchr::memchr(b':', line) else {
-        return if line.is_empty() { Line::Nothing } else { Line::NoColon };
-    };
     // An IPv6 address holds colons itself: the one that counts is before an instruction.
-    let rest = memchr::memchr_iter(b':', &line[first..]).find_map(|at| {
-        let (address, rest) = line.split_at(first + at);
-        starts_well(&rest[1..]).then_some((address, &rest[1..]))
-    });
-    let rule = rest.and_then(|(address, rest)| {
-        instructions(rest, data)?;
-        Address::parse(address)
-    });
+    let end = memchr::memchr_iter(b':', line).find(|at| starts_well(&line[at + 1..]));
+    let Some(end) = end else {
+        return match line {
+            [] => Line::Nothing,
+            _ if line.contains(&b':') => Line::Bad,
+            _ => Line::NoColon,
+        };
+    };
+    let rule = instructions(&line[end + 1..], data).and_then(|()| Address::parse(&line[..end]));
     rule.map_or(Line::Bad, Line::Rule)
 }
 

@@ -121,3 +121,112 @@ impl Version {
 
 /// Seconds; more than the time stamps of any file system are coarse.
 const WHILE: i64 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::records;
+    use crate::dump::Dump;
+    use base::cdb::Writer;
+    use std::path::PathBuf;
+    use std::{env, process};
+
+    fn path(name: &str) -> PathBuf {
+        env::temp_dir().join(format!("rules-{}-{name}", process::id()))
+    }
+
+    fn write(path: &Path, text: &[u8]) {
+        let mut writer = Writer::create(path).unwrap();
+        records(text).iter().for_each(|(key, data)| writer.add(key, data).unwrap());
+        writer.finish().unwrap();
+    }
+
+    const TEXT: &[u8] = b"10.1.:deny,A=\"b=c\",D=\"\"\n2001:db8::/32:allow\n2001:db8:1::/48:deny\n\
+                          me@::1:allow,A=\"\"\n=.x:deny\n";
+
+    fn peer(ip: &str) -> Peer<'_> {
+        Peer { ip: ip.as_bytes(), host: None, info: Some(b"me") }
+    }
+
+    #[test]
+    fn a_decision_has_the_rule_and_what_it_does() {
+        let path = path("decision");
+        write(&path, TEXT);
+        let rules = Rules::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let of = |ip| lookup(&rules, &peer(ip)).unwrap();
+        let decision = |key: &str, denied, set| Decision { key: key.into(), denied, set };
+        let set = vec![(b"A".to_vec(), b"b=c".to_vec()), (b"D".to_vec(), Vec::new())];
+        assert_eq!(of("10.1.2.3"), Some(decision("10.1.", true, set)));
+        assert_eq!(of("2001:db8:2::"), Some(decision("2001:db8::/32", false, Vec::new())));
+        let empty = vec![(b"A".to_vec(), Vec::new())];
+        assert_eq!(of("0:0::1"), Some(decision("me@::1", false, empty)));
+        assert_eq!(of("10.2.2.3"), None);
+    }
+
+    #[test]
+    fn learned_lengths_change_no_decision() {
+        let path = path("learned");
+        write(&path, TEXT);
+        let mut rules = Rules::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let peers = ["10.1.2.3", "2001:db8:1::", "2001:db8:2::", "::1", "::2", "1.2.3.4"].map(peer);
+        let before = peers.map(|peer| lookup(&rules, &peer).unwrap());
+        rules.learn();
+        assert_eq!(rules.lengths, Lengths { four: Vec::new(), six: vec![48, 32] });
+        assert_eq!(peers.map(|peer| lookup(&rules, &peer).unwrap()), before);
+    }
+
+    #[test]
+    fn a_file_that_has_just_changed_is_never_current() {
+        let path = path("current");
+        write(&path, TEXT);
+        let mut rules = Rules::open(&path).unwrap();
+        assert!(!rules.is_current(&path));
+        // As if time had passed since.
+        rules.version = Some(Version::of(&fs::metadata(&path).unwrap()));
+        assert!(rules.is_current(&path));
+        fs::write(&path, b"").unwrap();
+        assert!(!rules.is_current(&path));
+        fs::remove_file(&path).unwrap();
+        assert!(!rules.is_current(&path));
+    }
+
+    #[test]
+    fn damaged_files_give_errors_or_decisions() {
+        let path = path("damaged");
+        write(&path, TEXT);
+        let good = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let mut state = 0x1234_5678_9abc_def1u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % below as u64) as usize
+        };
+        for _ in 0..10_000 {
+            let mut bad = good.clone();
+            for _ in 0..1 + random(4) {
+                // Most bytes of the head belong to tables without records.
+                let at =
+                    if random(4) == 0 { random(2048) } else { 2048 + random(good.len() - 2048) };
+                bad[at] = [0, 1, 0x7f, 0xff, random(256) as u8][random(5)];
+            }
+            bad.truncate(if random(5) == 0 { random(bad.len()) } else { bad.len() });
+            fs::write(&path, &bad).unwrap();
+            let rules = Rules::open(&path);
+            // A file that is written over is put on disk by some file systems: slow.
+            fs::remove_file(&path).unwrap();
+            let Ok(mut rules) = rules else { continue };
+            let _ = lookup(&rules, &peer("10.1.2.3"));
+            rules.learn();
+            let _ = lookup(&rules, &peer("2001:db8::"));
+            if let Ok(dump) = Dump::new(&rules.reader) {
+                for record in rules.reader.records().map_while(Result::ok) {
+                    let _ = dump.line(&record);
+                }
+            }
+        }
+    }
+}
