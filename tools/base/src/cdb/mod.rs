@@ -79,7 +79,9 @@ mod tests {
 
     #[test]
     fn damaged_files_give_errors_or_answers_but_never_more() {
-        let good = made("good", &[(b"a", b"1"), (b"b", b"22"), (b"", b"333")]);
+        let little = made("little", &[(b"a", b"1"), (b"b", b"22"), (b"", b"333")]);
+        // This one is not read whole.
+        let big = made("big", &[(b"a", b"1"), (b"b", &[b'x'; 70_000]), (b"", b"333")]);
         let mut state = 88172645463325252u64;
         let mut random = |below: usize| {
             state ^= state << 13;
@@ -87,10 +89,12 @@ mod tests {
             state ^= state << 17;
             (state % below as u64) as usize
         };
-        for _ in 0..10_000 {
-            let mut bad = good.clone();
+        for case in 0..11_000 {
+            let mut bad = if case % 11 == 0 { big.clone() } else { little.clone() };
             for _ in 0..1 + random(4) {
-                let at = random(bad.len());
+                // Near the start or the end, where the numbers are.
+                let at = random(little.len());
+                let at = if random(2) == 0 { at } else { bad.len() - 1 - at };
                 bad[at] = [0, 1, 0x7f, 0x80, 0xff, random(256) as u8][random(6)];
             }
             bad.truncate(if random(3) == 0 { random(bad.len()) } else { bad.len() });

@@ -12,9 +12,13 @@ use std::path::Path;
 pub struct Reader {
     pub(super) file: File,
     pub(super) size: u64,
-    /// Read once: most look-ups that find nothing end at an empty table and read no more.
-    head: Box<[u8; HEAD as usize]>,
+    /// The start of the file: its head, or all of it if that is little.
+    kept: Vec<u8>,
 }
+
+/// Files up to this size, in bytes, are read whole when they are opened: one system call is less
+/// than those of two or three look-ups.
+const LITTLE: u64 = 65536;
 
 impl Reader {
     /// Opens a database by name. A file shorter than the head is a protocol error.
@@ -25,9 +29,10 @@ impl Reader {
     /// Reads from an open file.
     pub fn new(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        let mut head = Box::new([0; HEAD as usize]);
-        file.read_exact_at(&mut *head, 0).map_err(cut_short)?;
-        Ok(Reader { file, size, head })
+        let kept = if size > LITTLE { HEAD } else { HEAD.max(size as u32) };
+        let mut kept = vec![0; kept as usize];
+        file.read_exact_at(&mut kept, 0).map_err(cut_short)?;
+        Ok(Reader { file, size, kept })
     }
 
     /// The data of the first record with this key.
@@ -62,14 +67,14 @@ impl Reader {
 
     /// Position and slots of a table, 0..=255.
     pub(super) fn table(&self, number: usize) -> (u32, u32) {
-        let (pairs, _) = self.head.as_chunks();
+        let (pairs, _) = self.kept.as_chunks();
         numbers(pairs[number])
     }
 
     /// Two numbers at this offset.
     fn pair(&self, at: u64) -> io::Result<(u32, u32)> {
         let mut pair = [0; 8];
-        self.file.read_exact_at(&mut pair, at).map_err(cut_short)?;
+        self.read(at, &mut pair)?;
         Ok(numbers(pair))
     }
 
@@ -79,8 +84,23 @@ impl Reader {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut bytes = vec![0; count as usize];
-        self.file.read_exact_at(&mut bytes, at).map_err(cut_short)?;
+        self.read(at, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// Fills `into` from this offset.
+    fn read(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        match self.kept(at, into.len()) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => self.file.read_exact_at(into, at).map_err(cut_short)?,
+        }
+        Ok(())
+    }
+
+    /// Bytes at this offset, if they are in memory.
+    pub(super) fn kept(&self, at: u64, count: usize) -> Option<&[u8]> {
+        let at = usize::try_from(at).ok()?;
+        self.kept.get(at..at.checked_add(count)?)
     }
 }
 

@@ -50,7 +50,10 @@ impl Records<'_> {
 
     /// The next bytes of the file.
     fn take(&mut self, into: &mut [u8]) -> io::Result<()> {
-        self.ahead.read(&self.reader.file, self.at, into).map_err(cut_short)?;
+        match self.reader.kept(self.at, into.len()) {
+            Some(bytes) => into.copy_from_slice(bytes),
+            None => self.ahead.read(&self.reader.file, self.at, into).map_err(cut_short)?,
+        }
         self.at += into.len() as u64;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::{HEAD, hash};
 use crate::out::Out;
+use crate::sys::fd::close_written;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -52,7 +53,8 @@ impl Writer {
         let buffer = std::mem::take(&mut self.buffer);
         self.write(&buffer)?;
         self.file.write_all_at(&head, 0)?;
-        self.file.sync_all()
+        self.file.sync_all()?;
+        close_written(self.file)
     }
 
     /// Writes the 256 tables, gives the head. Records are sorted by table, stable, so that slots
