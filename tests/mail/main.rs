@@ -3,10 +3,17 @@
 #[allow(dead_code)] // Its users come one by one.
 mod installation;
 
+mod accounts;
+mod deliveries;
+mod home;
+mod maildirmake;
+mod preline;
 #[path = "qmail-clean.rs"]
 mod qmail_clean;
 #[path = "qmail-inject.rs"]
 mod qmail_inject;
+#[path = "qmail-local.rs"]
+mod qmail_local;
 #[path = "qmail-qread.rs"]
 mod qmail_qread;
 #[path = "qmail-qstat.rs"]

@@ -1,6 +1,6 @@
 //! One delivery as qmail-local is told of it, and what follows from that: the three lines that
 //! precede a message, the variables of its programs, the sender of what it forwards.
-//! qmail-command(8).
+//! qmail-local(8).
 
 use crate::address;
 use base::date::Date;

@@ -7,6 +7,7 @@ use base::sys::fd;
 use base::sys::folder::Folder;
 use base::sys::host;
 use std::ffi::{OsStr, OsString};
+use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -26,7 +27,7 @@ const TRIES: usize = 3;
 /// The pause before that.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Why a message was not delivered. Nothing of it is left.
+/// Why a message was not delivered. Nothing of it is left. Shown in words for its sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// There is no such folder.
@@ -37,6 +38,17 @@ pub enum Failure {
     Message,
     /// Anything else: the disk is full, `tmp` or `new` is missing or a link.
     Other,
+}
+
+impl Display for Failure {
+    fn fmt(&self, to: &mut Formatter) -> fmt::Result {
+        to.write_str(match self {
+            Failure::Folder => "Unable to chdir to maildir. (#4.2.1)",
+            Failure::Timeout => "Timeout on maildir delivery. (#4.3.0)",
+            Failure::Message => "Unable to read message. (#4.3.0)",
+            Failure::Other => "Temporary error on maildir delivery. (#4.3.0)",
+        })
+    }
 }
 
 /// File names that no other delivery has: `TIME.PID.HOST`, and `TIME.PID_N.HOST` for the Nth

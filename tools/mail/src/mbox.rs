@@ -1,7 +1,9 @@
 //! Appending to a file of messages, each behind a line that starts with `From `. mbox(5).
 
+use base::errno::words;
 use base::files::{open_append, sync_folder};
 use base::sys::{fd, ids, lock};
+use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,12 +13,30 @@ use std::path::{Path, PathBuf};
 /// Bytes read at once.
 const BLOCK: usize = 65536;
 
-/// Why a message was not appended.
+/// Why a message was not appended. Shown in words for its sender.
 pub enum Failure {
-    /// It cannot be read. The file is as it was.
+    /// The file cannot be opened.
+    Open(PathBuf, io::Error),
+    /// The message cannot be read. The file is as it was.
     Message(io::Error),
     /// The file cannot be written. It is as it was, if it could be locked.
-    File(io::Error),
+    File(PathBuf, io::Error),
+}
+
+impl Display for Failure {
+    fn fmt(&self, to: &mut Formatter) -> fmt::Result {
+        match self {
+            Failure::Open(name, why) => {
+                write!(to, "Unable to open {}: {}. (#4.2.1)", name.display(), words(why))
+            }
+            Failure::Message(why) => {
+                write!(to, "Unable to read message: {}. (#4.3.0)", words(why))
+            }
+            Failure::File(name, why) => {
+                write!(to, "Unable to write {}: {}. (#4.3.0)", name.display(), words(why))
+            }
+        }
+    }
 }
 
 /// A file of messages, open for appending.
@@ -32,14 +52,8 @@ pub struct Mbox {
 impl Mbox {
     /// Opens it, creating it with mode 0600. A name that a stranger may have led to another file
     /// of ours is refused (EPERM).
-    pub fn open(name: &Path) -> io::Result<Self> {
-        if is_strangers_link(name)? {
-            return Err(ErrorKind::PermissionDenied.into());
-        }
-        let (file, fresh) = match open_append(name, false) {
-            Err(why) if why.kind() == ErrorKind::NotFound => (open_append(name, true)?, true),
-            other => (other?, false),
-        };
+    pub fn open(name: &Path) -> Result<Self, Failure> {
+        let (file, fresh) = open(name).map_err(|why| Failure::Open(name.to_owned(), why))?;
         Ok(Mbox { file, name: name.to_owned(), locked: false, fresh })
     }
 
@@ -51,9 +65,9 @@ impl Mbox {
     /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
     /// on disk. Failing, it cuts the file back to its old length.
     pub fn append(self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
-        let before = self.file.metadata().map_err(Failure::File)?;
+        let before = self.file.metadata().map_err(|why| self.lost(why))?;
         if !before.is_file() {
-            return Err(Failure::File(ErrorKind::InvalidInput.into()));
+            return Err(self.lost(ErrorKind::InvalidInput.into()));
         }
         let done = self.write(head, message);
         if done.is_err() && self.locked {
@@ -72,10 +86,10 @@ impl Mbox {
                 0 => quoter.end(&mut quoted),
                 _ => quoter.quote(&block[..count], &mut quoted),
             }
-            fd::write_all(self.file.as_fd(), &quoted).map_err(Failure::File)?;
+            fd::write_all(self.file.as_fd(), &quoted).map_err(|why| self.lost(why))?;
             quoted.clear();
             if count == 0 {
-                return self.sync().map_err(Failure::File);
+                return self.sync().map_err(|why| self.lost(why));
             }
         }
     }
@@ -86,6 +100,21 @@ impl Mbox {
             sync_folder(self.name.parent().unwrap_or(Path::new(".")))?;
         }
         Ok(())
+    }
+
+    fn lost(&self, why: io::Error) -> Failure {
+        Failure::File(self.name.clone(), why)
+    }
+}
+
+/// The open file, and whether it was created.
+fn open(name: &Path) -> io::Result<(File, bool)> {
+    if is_strangers_link(name)? {
+        return Err(ErrorKind::PermissionDenied.into());
+    }
+    match open_append(name, false) {
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok((open_append(name, true)?, true)),
+        other => Ok((other?, false)),
     }
 }
 

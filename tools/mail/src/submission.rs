@@ -8,7 +8,7 @@ use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Pid, Status};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -89,6 +89,17 @@ impl Submission {
             return self.write(bytes);
         }
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Adds what is left to read of a file or pipe.
+    pub fn put_rest_of(&mut self, from: BorrowedFd) -> io::Result<()> {
+        let mut block = vec![0; BUFFER];
+        loop {
+            match fd::read(from, &mut block)? {
+                0 => return Ok(()),
+                count => self.put(&block[..count]),
+            }
+        }
     }
 
     /// Ends the message and gives the envelope sender.

@@ -1,0 +1,357 @@
+//! qmail-local: deliver or forward a message as its recipient's .qmail file says.
+#![cfg_attr(not(test), no_main)]
+
+use base::date::Date;
+use base::env::Env;
+use base::errno::{is_temporary, words};
+use base::files::open_read;
+use base::input::{Ending, Input};
+use base::opt::Opts;
+use base::sys::wait::{self, Pid};
+use base::sys::{clock, exec, fd, fork, signal, umask};
+use base::{Args, Code, Die, Result, Unable, say};
+use mail::delivery::{Delivery, Owner};
+use mail::dot_qmail::{self, Instruction, candidates, instructions};
+use mail::maildir::{self, Names};
+use mail::mbox::Mbox;
+use mail::submission::Submission;
+use queue::home;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+base::program!("qmail-local", run);
+
+const USAGE: &str = "qmail-local [ -nN ] user homedir local dash ext domain sender aliasempty";
+
+// What senders are told, besides the words of mail::mbox and mail::maildir.
+const HOME_WRITABLE: &str = "Uh-oh: home directory is writable. (#4.7.0)";
+const HOME_STICKY: &str = "Home directory is sticky: user is editing his .qmail file. (#4.2.1)";
+const LOOPING: &str = "This message is looping: it already has my Delivered-To line. (#5.4.6)";
+const NO_MAILBOX: &str = "Sorry, no mailbox here by that name. (#5.1.1)";
+const FILE_WRITABLE: &str = "Uh-oh: .qmail file is writable. (#4.7.0)";
+const BLANK_START: &str = "Uh-oh: first line of .qmail file is blank. (#4.2.1)";
+const LIST_PROGRAM: &str = "Uh-oh: .qmail has prog delivery but has x bit set. (#4.7.0)";
+const LIST_FILE: &str = "Uh-oh: .qmail has file delivery but has x bit set. (#4.7.0)";
+const CRASHED: &str = "Aack, child crashed. (#4.3.0)";
+const LOCKED: &str = "File has been locked for 30 seconds straight. (#4.3.0)\n";
+
+/// Seconds that an mbox may be locked by somebody else.
+const LOCK_SECONDS: u32 = 30;
+
+/// Nobody's home or .qmail file may be writable by others.
+const WRITABLE: u32 = 0o002;
+/// The owner of a sticky home is editing a .qmail file in it.
+const STICKY: u32 = 0o1000;
+/// A .qmail file that its owner may execute only forwards.
+const LIST: u32 = 0o100;
+
+fn run(arguments: Args) -> Result<Code> {
+    umask::set(0o077);
+    signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
+    signal::ignore(signal::FILE_SIZE).unable("ignore SIGXFSZ")?;
+    signal::default(signal::CHILD).unable("reset SIGCHLD")?;
+    let (mut work, default_delivery) = read_arguments(arguments)?;
+    work.enter_home()?;
+    if !work.dry {
+        refuse_loop(&work.delivery.delivered_to())?;
+    }
+    let file = work.find_file()?;
+    work.find_owner()?;
+    let (text, list_only) = match file {
+        Some((text, list_only)) if !text.is_empty() => (text, list_only),
+        _ => (default_delivery.as_bytes().to_vec(), false),
+    };
+    let done = work.follow(&text, list_only)?;
+    let queued = match &done.recipients[..] {
+        [] => None,
+        _ if work.dry => None,
+        recipients => Some(work.forward(recipients)?),
+    };
+    report(&done, queued, work.dry)?;
+    Ok(Code::DONE)
+}
+
+/// Options and words: what is to be done, and what counts if there is no .qmail file.
+fn read_arguments(arguments: Args) -> Result<(Work, OsString)> {
+    let mut opts = Opts::new(arguments, "nN", USAGE);
+    let mut dry = false;
+    while let Some(letter) = opts.next()? {
+        dry = letter == b'n';
+    }
+    let words = <[OsString; 8]>::try_from(opts.rest()).map_err(|_| Die::usage(USAGE))?;
+    let [user, home, local, dash, ext, host, sender, default_delivery] = words;
+    if !Path::new(&home).is_absolute() {
+        return Err(Die::usage(USAGE));
+    }
+    let delivery = Delivery { user, home, local, dash, ext, host, sender };
+    let now = Date::utc(i64::try_from(clock::seconds()).unwrap_or(0));
+    let mut env = Env::inherited();
+    delivery.describe_in(&mut env, now);
+    let from_line = delivery.from_line(now);
+    let names = Names::ours();
+    Ok((Work { delivery, dry, env, from_line, new_sender: Vec::new(), names }, default_delivery))
+}
+
+/// Not now, and why, for the sender.
+fn later(why: impl Display) -> Die {
+    say::raw(format!("{why}\n").as_bytes());
+    Die::silent(Code::TEMP.0)
+}
+
+/// Never, and why, for the sender.
+fn never(why: impl Display) -> Die {
+    say::raw(format!("{why}\n").as_bytes());
+    Die::silent(Code::PERM.0)
+}
+
+/// Not now, because of the system: `Unable to WHAT: REASON. (#4.3.0)`.
+fn unable(what: impl Display, why: &io::Error) -> Die {
+    later(format_args!("Unable to {what}: {}. (#4.3.0)", words(why)))
+}
+
+/// The message, from its start.
+fn message() -> Result<BorrowedFd<'static>> {
+    match fd::rewind(fd::STDIN) {
+        Ok(()) => Ok(fd::STDIN),
+        Err(_) => Err(later("Unable to rewind message. (#4.3.0)")),
+    }
+}
+
+/// Fails if the message's header has this very line.
+fn refuse_loop(delivered_to: &[u8]) -> Result<()> {
+    let mine = delivered_to.strip_suffix(b"\n").unwrap_or(delivered_to);
+    let mut input = Input::with_size(message()?, 65536);
+    let mut line = Vec::new();
+    let mut at_start = true;
+    loop {
+        line.clear();
+        let ending = input.line(&mut line, mine.len());
+        match ending.map_err(|why| unable("read message", &why))? {
+            Ending::End => return Ok(()),
+            Ending::Newline if at_start && line.is_empty() => return Ok(()),
+            Ending::Newline if at_start && line == mine => return Err(never(LOOPING)),
+            Ending::Newline => at_start = true,
+            Ending::TooLong => at_start = false,
+        }
+    }
+}
+
+/// One message for one recipient.
+struct Work {
+    delivery: Delivery,
+    /// Only say what would be done.
+    dry: bool,
+    /// For programs.
+    env: Env,
+    /// What precedes the message in an mbox.
+    from_line: Vec<u8>,
+    /// The sender of what is forwarded.
+    new_sender: Vec<u8>,
+    names: Names,
+}
+
+/// What was done, or would be.
+#[derive(Default)]
+struct Done<'a> {
+    files: usize,
+    programs: usize,
+    recipients: Vec<&'a [u8]>,
+}
+
+impl Work {
+    fn enter_home(&self) -> Result<()> {
+        let home = Path::new(&self.delivery.home);
+        let about = std::env::set_current_dir(home).and_then(|()| fs::metadata("."));
+        let about = about.map_err(|why| unable(format_args!("switch to {}", home.display()), &why));
+        match about?.mode() {
+            mode if mode & WRITABLE != 0 => Err(later(HOME_WRITABLE)),
+            mode if mode & STICKY != 0 && !self.dry => Err(later(HOME_STICKY)),
+            mode if mode & STICKY != 0 => {
+                say::raw(b"Warning: home directory is sticky.\n");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of the .qmail file that answers for the address, and whether its x bit says that
+    /// it only forwards. Sets DEFAULT. `None`: the user's plain address, and he has no file.
+    fn find_file(&mut self) -> Result<Option<(Vec<u8>, bool)>> {
+        let ext = self.delivery.ext.as_bytes();
+        for candidate in candidates(self.delivery.dash.as_bytes(), ext) {
+            let name = Path::new(OsStr::from_bytes(&candidate.name));
+            let Some((mut file, mode)) = open(name)? else { continue };
+            if let Some(at) = candidate.default {
+                self.env.set("DEFAULT", OsStr::from_bytes(&ext[at..]));
+            }
+            let mut text = Vec::new();
+            let read = file.read_to_end(&mut text);
+            read.map_err(|why| unable(format_args!("read {}", name.display()), &why))?;
+            return Ok(Some((text, mode & LIST != 0)));
+        }
+        if self.delivery.dash.is_empty() { Ok(None) } else { Err(never(NO_MAILBOX)) }
+    }
+
+    /// Sets NEWSENDER: the address may have an owner, to whom failures go.
+    fn find_owner(&mut self) -> Result<()> {
+        let name = dot_qmail::name(self.delivery.dash.as_bytes(), self.delivery.ext.as_bytes());
+        let owner = if !self.delivery.may_have_owner() || !is_there(&name, b"-owner")? {
+            Owner::Sender
+        } else if is_there(&name, b"-owner-default")? {
+            Owner::EachRecipient
+        } else {
+            Owner::One
+        };
+        self.new_sender = self.delivery.new_sender(owner);
+        self.env.set("NEWSENDER", OsStr::from_bytes(&self.new_sender));
+        Ok(())
+    }
+
+    /// Follows the instructions, in their order, but for the addresses: they come last.
+    fn follow<'a>(&mut self, text: &'a [u8], mut list_only: bool) -> Result<Done<'a>> {
+        let mut done = Done::default();
+        for instruction in instructions(text) {
+            match instruction {
+                Instruction::BlankStart => return Err(later(BLANK_START)),
+                Instruction::ListOnly => list_only = true,
+                Instruction::Forward(address) => done.recipients.push(address),
+                Instruction::Program(_) if list_only => return Err(later(LIST_PROGRAM)),
+                Instruction::Program(_) => done.programs += 1,
+                _ if list_only => return Err(later(LIST_FILE)),
+                Instruction::Mbox(_) | Instruction::Maildir(_) => done.files += 1,
+            }
+            if self.dry {
+                show(instruction)?;
+            } else if !self.obey(instruction)? {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Does what one line asks for. `false`: the lines after it do not count.
+    fn obey(&mut self, instruction: Instruction) -> Result<bool> {
+        let [from, path, to] =
+            [&self.from_line, &self.delivery.return_path(), &self.delivery.delivered_to()];
+        match instruction {
+            Instruction::Mbox(name) => append(name, &[&from[..], path, to].concat())?,
+            Instruction::Maildir(name) => {
+                let folder = Path::new(OsStr::from_bytes(name));
+                let head = [&path[..], to].concat();
+                maildir::deliver(folder, &mut self.names, &head, message()?).map_err(later)?;
+            }
+            Instruction::Program(command) => return self.run_program(command),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// Runs a shell command with the message as its input. `false`: it wants no more to be done.
+    fn run_program(&self, command: &[u8]) -> Result<bool> {
+        let words = [b"/bin/sh", &b"-c"[..], command].map(|word| OsStr::from_bytes(word).into());
+        message()?;
+        let child = fork::child(|| {
+            let Err(why) = exec::exec_with(&words, &self.env);
+            unable("run /bin/sh", &why).code
+        });
+        let child = child.map_err(|why| unable("fork", &why))?;
+        let status = wait::child(child).map_err(|why| unable("wait for child", &why))?;
+        match status.code() {
+            None => Err(later(CRASHED)),
+            Some(0) => Ok(true),
+            Some(99) => Ok(false),
+            Some(100 | 64 | 65 | 70 | 76 | 77 | 78 | 112) => Err(Die::silent(Code::PERM.0)),
+            Some(_) => Err(Die::silent(Code::TEMP.0)),
+        }
+    }
+
+    /// Sends the message on to all addresses in one go. Gives the process number of qmail-queue.
+    fn forward(&self, recipients: &[&[u8]]) -> Result<Pid> {
+        let message = message()?;
+        let queue = Submission::open(&home::folder());
+        let mut queue = queue.map_err(|why| unable("fork", &why))?;
+        queue.put(&self.delivery.delivered_to());
+        if queue.put_rest_of(message).is_err() {
+            queue.discard();
+        }
+        queue.sender(&self.new_sender);
+        for recipient in recipients {
+            queue.recipient(recipient);
+        }
+        queue.close().map_err(|refusal| {
+            say::raw(&[b"Unable to forward message: ", &refusal.text[..], b".\n"].concat());
+            Die::silent(if refusal.permanent { Code::PERM.0 } else { Code::TEMP.0 })
+        })
+    }
+}
+
+/// Opens a .qmail file and gives its mode. `None`: there is none of this name.
+fn open(name: &Path) -> Result<Option<(File, u32)>> {
+    let about = |why| unable(format_args!("open {}", name.display()), &why);
+    let file = match open_read(name) {
+        Ok(file) => file,
+        Err(why) if is_temporary(&why) || why.kind() == ErrorKind::PermissionDenied => {
+            return Err(about(why));
+        }
+        Err(_) => return Ok(None),
+    };
+    let state = file.metadata().map_err(about)?;
+    match state.mode() {
+        _ if !state.is_file() => Ok(None),
+        mode if mode & WRITABLE != 0 => Err(later(FILE_WRITABLE)),
+        mode => Ok(Some((file, mode))),
+    }
+}
+
+/// Whether there is a file of this name and ending.
+fn is_there(name: &[u8], ending: &[u8]) -> Result<bool> {
+    let name = [name, ending].concat();
+    let name = Path::new(OsStr::from_bytes(&name));
+    match fs::metadata(name) {
+        Err(why) if is_temporary(&why) => {
+            Err(unable(format_args!("open {}", name.display()), &why))
+        }
+        other => Ok(other.is_ok()),
+    }
+}
+
+/// Appends the message to an mbox.
+fn append(name: &[u8], head: &[u8]) -> Result<()> {
+    let message = message()?;
+    let mut mbox = Mbox::open(Path::new(OsStr::from_bytes(name))).map_err(later)?;
+    signal::exit_saying(signal::ALARM, Code::TEMP.0, LOCKED).unable("catch SIGALRM")?;
+    signal::alarm(LOCK_SECONDS);
+    mbox.lock();
+    signal::alarm(0);
+    mbox.append(head, message).map_err(later)
+}
+
+/// Says what a line asks for.
+fn show(instruction: Instruction) -> Result<()> {
+    let (kind, rest) = match instruction {
+        Instruction::Mbox(name) => ("mbox", name),
+        Instruction::Maildir(name) => ("maildir", name),
+        Instruction::Program(command) => ("program", command),
+        Instruction::Forward(address) => ("forward", address),
+        Instruction::ListOnly | Instruction::BlankStart => return Ok(()),
+    };
+    fd::write_all(fd::STDOUT, &[kind.as_bytes(), b" ", rest, b"\n"].concat()).unable("write output")
+}
+
+/// Says how many files, addresses and programs there were, and what was queued.
+fn report(done: &Done, queued: Option<Pid>, dry: bool) -> Result<()> {
+    let Done { files, programs, recipients } = done;
+    let queued = queued.map_or(String::new(), |pid| format!("qp {pid}\n"));
+    let text = format!("did {files}+{}+{programs}\n{queued}", recipients.len());
+    match fd::write_all(fd::STDOUT, text.as_bytes()) {
+        // The message is delivered, whoever does not hear of it: an error would repeat that.
+        Err(_) if !dry => Ok(()),
+        other => other.unable("write output"),
+    }
+}
