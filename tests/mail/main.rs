@@ -10,10 +10,16 @@ mod maildirmake;
 mod preline;
 #[path = "qmail-clean.rs"]
 mod qmail_clean;
+#[path = "qmail-getpw.rs"]
+mod qmail_getpw;
 #[path = "qmail-inject.rs"]
 mod qmail_inject;
 #[path = "qmail-local.rs"]
 mod qmail_local;
+#[path = "qmail-lspawn.rs"]
+mod qmail_lspawn;
+#[path = "qmail-newu.rs"]
+mod qmail_newu;
 #[path = "qmail-qread.rs"]
 mod qmail_qread;
 #[path = "qmail-qstat.rs"]

@@ -3,6 +3,7 @@
 
 use base::cdb::Reader;
 use base::number;
+use base::sys::ids::Account;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -12,6 +13,9 @@ pub const BREAK: u8 = b'-';
 
 /// Fields of an assignment.
 const FIELDS: usize = 6;
+
+/// Names of accounts are shorter than this.
+const NAME: usize = 32;
 
 /// Whose a local part is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,15 @@ impl Assignment {
             dash: string(field()?),
             ext: string(field()?),
         })
+    }
+
+    /// What an account gets by itself: its own name, or with an extension whatever follows.
+    pub fn of(account: Account, ext: Option<&[u8]>) -> Self {
+        let Account { name, uid, gid, home, .. } = account;
+        let dash = if ext.is_some() { [BREAK].to_vec() } else { Vec::new() };
+        let ext = ext.unwrap_or_default().to_vec();
+        let [user, home, dash, ext] = [name, home, dash, ext].map(OsString::from_vec);
+        Assignment { user, uid, gid, home, dash, ext }
     }
 
     /// The six fields, each with a NUL behind it.
@@ -117,6 +130,17 @@ pub fn all_belong_to(users: &Reader, uid: u32) -> io::Result<bool> {
         }
     }
     Ok(true)
+}
+
+/// The accounts that a local part may name, each with the extension that is left then: the whole
+/// of it, then what stands before a hyphen, the longest first. Names are in lower case.
+pub fn accounts(local: &[u8]) -> impl Iterator<Item = (Vec<u8>, Option<&[u8]>)> {
+    let ends = (0..=local.len().min(NAME - 1)).rev();
+    ends.filter_map(move |end| match &local[end..] {
+        [] => Some((local.to_ascii_lowercase(), None)),
+        [BREAK, ext @ ..] => Some((local[..end].to_ascii_lowercase(), Some(ext))),
+        _ => None,
+    })
 }
 
 /// The key of a name.
@@ -235,6 +259,24 @@ mod tests {
         assert_eq!(Assignment::parse(&joe.fields()), Some(joe));
         let bad = ["", "a\x001\x002\0/\0-", "a\0x\x002\0/\0-\0", "a\x004294967296\x002\0/\0-\0"];
         assert!(bad.iter().all(|text| Assignment::parse(text.as_bytes()).is_none()));
+    }
+
+    #[test]
+    fn the_longest_name_before_a_hyphen_is_the_first() {
+        let shown = |local: &str| {
+            let names = accounts(local.as_bytes()).map(|(name, ext)| {
+                let ext = ext.map_or("none".into(), String::from_utf8_lossy);
+                format!("{}:{ext}", String::from_utf8_lossy(&name))
+            });
+            names.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(shown("Man-DB-X"), "man-db-x:none man-db:X man:DB-X");
+        assert_eq!(shown(""), ":none");
+        assert_eq!(shown("-a"), "-a:none :a");
+        let (short, long) = ("x".repeat(31), "x".repeat(32));
+        assert_eq!(shown(&format!("{short}-a")), format!("{short}:a"));
+        assert_eq!(shown(&format!("{long}-a")), "");
+        assert_eq!(shown(&long), "");
     }
 
     fn random() -> impl FnMut(usize) -> usize {
