@@ -5,6 +5,7 @@ mod installation;
 
 mod accounts;
 mod deliveries;
+mod forward;
 mod home;
 mod maildirmake;
 mod preline;
