@@ -61,6 +61,17 @@ mod tests {
     }
 
     #[test]
+    fn a_half_written_file_is_no_database() {
+        let path = std::env::temp_dir().join(format!("cdb-{}-half", std::process::id()));
+        let mut writer = Writer::create(&path).unwrap();
+        writer.add(b"key", &[b'x'; 70_000]).unwrap();
+        drop(writer);
+        let why = Reader::open(&path).err().map(|why| why.kind());
+        fs::remove_file(&path).unwrap();
+        assert_eq!(why, Some(io::ErrorKind::InvalidData));
+    }
+
+    #[test]
     fn what_was_added_is_found_and_the_first_of_a_key_wins() {
         let records: Vec<(Vec<u8>, Vec<u8>)> = (0..5000u32)
             .map(|n| (format!("key {}", n % 4000).into_bytes(), n.to_string().into_bytes()))

@@ -21,7 +21,7 @@ pub struct Reader {
 const LITTLE: u64 = 65536;
 
 impl Reader {
-    /// Opens a database by name. A file shorter than the head is a protocol error.
+    /// Opens a database by name. A file without a whole head is a protocol error.
     pub fn open(path: &Path) -> io::Result<Self> {
         Reader::new(File::open(path)?)
     }
@@ -32,7 +32,10 @@ impl Reader {
         let kept = if size > LITTLE { HEAD } else { HEAD.max(size as u32) };
         let mut kept = vec![0; kept as usize];
         file.read_exact_at(&mut kept, 0).map_err(cut_short)?;
-        Ok(Reader { file, size, kept })
+        let reader = Reader { file, size, kept };
+        // A file whose writer was stopped has zeros for a head, and must not pass for an empty one.
+        let (records_end, _) = reader.table(0);
+        if records_end < HEAD { Err(ErrorKind::InvalidData.into()) } else { Ok(reader) }
     }
 
     /// The data of the first record with this key.
