@@ -1,4 +1,9 @@
 //! The tests of the network programs, one module per program.
 
-mod argv0;
-mod recordio;
+mod server;
+
+#[path = "tcp-env.rs"]
+mod tcp_env;
+mod tcpaccess;
+mod tcpclient;
+mod tcpserver;

@@ -15,14 +15,14 @@ use std::os::unix::ffi::OsStrExt;
 const FIRST: usize = 3;
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Place {
     /// An address and port.
     At(SocketAddr),
     /// All addresses of both families.
     Everywhere(u16),
-    /// A descriptor that listens already.
-    Inherited(RawFd),
+    /// A socket that listens already.
+    Inherited(TcpListener),
 }
 
 /// How host arguments are read.
@@ -36,12 +36,13 @@ pub struct Reading<'a> {
 }
 
 /// Reads a host and a port argument. `0` or nothing are all IPv4 addresses, `::` all IPv6
-/// addresses, `:0` both; `fd:N` and `fd:NAME` are descriptors; of several addresses the first
-/// counts.
+/// addresses, `:0` both; of several addresses the first counts. `fd:N` and `fd:NAME` are
+/// descriptors: they are taken over here, so this comes before anything is opened that might
+/// have their number.
 pub fn place(host: &OsStr, port: &OsStr, reading: &Reading) -> Result<Place> {
     let text = host.as_bytes();
     if let Some(name) = text.strip_prefix(b"fd:") {
-        return inherited(name, reading.env).map(Place::Inherited);
+        return take(number(name, reading.env)?).map(Place::Inherited);
     }
     let port = self::port(port)?;
     match text {
@@ -92,7 +93,7 @@ fn scoped(mut address: SocketAddr, scope: u32) -> SocketAddr {
 }
 
 /// The descriptor of this number, or of this name in $LISTEN_FDNAMES.
-fn inherited(name: &[u8], env: &Env) -> Result<RawFd> {
+fn number(name: &[u8], env: &Env) -> Result<RawFd> {
     if let Some(number) = decimal(name) {
         return number.try_into().map_err(|_| Die::later("no descriptor has that number"));
     }
@@ -105,10 +106,22 @@ fn inherited(name: &[u8], env: &Env) -> Result<RawFd> {
     })
 }
 
+/// Takes over a socket on which somebody listens; programs do not inherit it.
+fn take(number: RawFd) -> Result<TcpListener> {
+    let socket = fd::take(number).unable("get local address")?;
+    let listener = TcpListener::from(socket);
+    listener.local_addr().unable("get local address")?;
+    if !socket::listens(listener.as_fd()).unable("get local address")? {
+        return Err(Die::later("unable to accept: nobody listens on the socket"));
+    }
+    fd::close_at_exec(listener.as_fd()).unable("get local address")?;
+    Ok(listener)
+}
+
 /// Listens there. Connections are accepted without waiting.
 pub fn listen(place: Place, backlog: i32) -> Result<TcpListener> {
     let listener = match place {
-        Place::Inherited(number) => take(number)?,
+        Place::Inherited(listener) => listener,
         Place::At(address) => make(address, true, backlog)?,
         Place::Everywhere(port) => make((Ipv6Addr::UNSPECIFIED, port).into(), false, backlog)?,
     };
@@ -127,18 +140,6 @@ fn make(address: SocketAddr, only_v6: bool, backlog: i32) -> Result<TcpListener>
     Ok(TcpListener::from(socket))
 }
 
-/// Takes over a socket on which somebody listens; programs do not inherit it.
-fn take(number: RawFd) -> Result<TcpListener> {
-    let socket = fd::take(number).unable("get local address")?;
-    let listener = TcpListener::from(socket);
-    listener.local_addr().unable("get local address")?;
-    if !socket::listens(listener.as_fd()).unable("get local address")? {
-        return Err(Die::later("unable to accept: nobody listens on the socket"));
-    }
-    fd::close_at_exec(listener.as_fd()).unable("get local address")?;
-    Ok(listener)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,7 +151,7 @@ mod tests {
         match place(host.as_ref(), port.as_ref(), &reading) {
             Ok(Place::At(address)) => address.to_string(),
             Ok(Place::Everywhere(port)) => format!("everywhere {port}"),
-            Ok(Place::Inherited(number)) => format!("fd {number}"),
+            Ok(Place::Inherited(listener)) => listener.local_addr().unwrap().to_string(),
             Err(die) => die.text,
         }
     }
@@ -164,10 +165,6 @@ mod tests {
         assert_eq!(read(":0", "25", Family::V4), "0.0.0.0:25");
         assert_eq!(read("fe80::1", "25", Family::Both), "[fe80::1%1]:25");
         assert_eq!(read("::1", "25", Family::V4), "fatal: no IP address for ::1");
-        assert_eq!(
-            (read("fd:3", "x", Family::Both), read("fd:two", "", Family::Both)),
-            ("fd 3".into(), "fd 4".into())
-        );
         assert_eq!(read("fd:three", "0", Family::Both), "fatal: no descriptor is named three");
         let port = "fatal: unable to figure out port number for 65536";
         assert_eq!(read("0", "65536", Family::Both), port);

@@ -35,21 +35,13 @@ fn run(words: Args) -> Result<Code> {
         options.set(letter, &opts)?;
     }
     let usage = opts.bad_usage();
-    let words = opts.rest();
-    let [host, port, program @ ..] = &words[..] else { return Err(usage) };
-    let [name, ..] = program else { return Err(usage) };
-    let quiet = options.verbosity == 0;
-    let ran = become_program(&options, host, port, name, program);
-    ran.map_err(|die| if quiet { Die::silent(die.code) } else { die })
+    let ran = become_program(&options, &opts.rest(), usage);
+    ran.map_err(|die| if options.verbosity == 0 { Die::silent(die.code) } else { die })
 }
 
-fn become_program(
-    options: &Options,
-    host: &OsStr,
-    port: &OsStr,
-    name: &OsStr,
-    program: &[OsString],
-) -> Result<Code> {
+fn become_program(options: &Options, words: &[OsString], usage: Die) -> Result<Code> {
+    let [host, port, program @ ..] = words else { return Err(usage) };
+    let [name, ..] = program else { return Err(usage) };
     fd::close(READ);
     fd::close(WRITE);
     fd::fill_standard_until_exec().unable("open /dev/null")?;

@@ -39,34 +39,32 @@ fn run(words: Args) -> Result<Code> {
     while let Some(letter) = opts.next()? {
         options.set(letter, &opts)?;
     }
-    let usage = opts.bad_usage();
-    let mut words = opts.rest().into_iter();
-    let (Some(host), Some(port)) = (words.next(), words.next()) else { return Err(usage) };
-    let program: Args = words.collect();
-    if program.is_empty() {
-        return Err(usage);
-    }
     let quiet = options.verbosity == 0;
-    let served = serve(options, &host, &port, program);
+    let usage = opts.bad_usage();
+    let served = serve(options, opts.rest(), usage);
     served.map_err(|die| if quiet { Die::silent(die.code) } else { die })
 }
 
 /// Gets everything ready that can fail for good, then drops privileges, then serves.
-fn serve(options: Options, host: &OsStr, port: &OsStr, program: Args) -> Result<Code> {
+fn serve(options: Options, words: Args, usage: Die) -> Result<Code> {
+    let [host, port, program @ ..] = &words[..] else { return Err(usage) };
+    if program.is_empty() {
+        return Err(usage);
+    }
     fd::fill_standard().unable("open /dev/null")?;
     signal::unblock_all().unable("unblock signals")?;
     signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
     signal::exit_on(signal::TERM, 0).unable("catch SIGTERM")?;
-    let signals = Signals::catch(&[signal::CHILD]).unable("catch SIGCHLD")?;
     let mut env = Env::inherited();
     let interface = options.interface.as_deref();
     let place =
         listen::place(host, port, &Reading { family: options.family, interface, env: &env })?;
-    let user = options.user()?;
-    let listener = listen::listen(place, options.backlog)?;
     if matches!(place, listen::Place::Inherited(_)) {
         env.unset("LISTEN_PID").unset("LISTEN_FDS").unset("LISTEN_FDNAMES");
     }
+    let signals = Signals::catch(&[signal::CHILD]).unable("catch SIGCHLD")?;
+    let user = options.user()?;
+    let listener = listen::listen(place, options.backlog)?;
     become_user(user)?;
     if options.announce {
         let port = listener.local_addr().unable("get local address")?.port();
@@ -75,7 +73,7 @@ fn serve(options: Options, host: &OsStr, port: &OsStr, program: Args) -> Result<
     // They are let go, but stay open, so that no connection takes their numbers.
     fd::copy_to(fd::STDERR, 0).and_then(|()| fd::copy_to(fd::STDERR, 1)).unable("close input")?;
     let (verbosity, limit) = (options.verbosity, options.limit);
-    let service = options.service(env, program);
+    let service = options.service(env, program.to_vec());
     let tally = Tally::default();
     Server { verbosity, limit, service, listener, signals, tally, complained: None }.run()
 }
