@@ -25,7 +25,8 @@ const FAILED: u8 = 1;
 /// Seconds that a client may take for each read or write, unless control/timeoutsmtpd says.
 const PATIENCE: u64 = 1200;
 
-/// Bytes read at once.
+/// Bytes read at once: by a session of a few commands and short messages, and by one with more.
+const SMALL_BLOCK: usize = 8192;
 const BLOCK: usize = 65536;
 
 fn run(_: Args) -> Result<Code> {
@@ -97,7 +98,7 @@ impl Settings {
     fn converse(mut self) -> io::Result<Code> {
         let peer = Peer::new(fd::STDIN, fd::STDOUT, self.timeout);
         let mut session = Session::new(self.greeting, self.databytes);
-        let mut block = vec![0; BLOCK];
+        let mut block = vec![0; SMALL_BLOCK];
         let mut unread = 0..0;
         loop {
             let (used, next) = session.feed(&block[unread.clone()], &mut self.host);
@@ -109,7 +110,12 @@ impl Settings {
                 Next::Exit(code) => return Ok(code),
                 Next::More => match peer.read(&mut block) {
                     Ok(0) => return Ok(Code(FAILED)),
-                    Ok(count) => unread = 0..count,
+                    Ok(count) => {
+                        unread = 0..count;
+                        if count == SMALL_BLOCK {
+                            block.resize(BLOCK, 0);
+                        }
+                    }
                     Err(why) if why.kind() == ErrorKind::TimedOut => {
                         session.say(TIMEOUT);
                         peer.write(session.replies())?;
