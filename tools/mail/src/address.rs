@@ -10,6 +10,12 @@ pub fn split(address: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// The domain itself, then `.b.c` and `.c` of `a.b.c`: how tables of domains are searched.
+pub fn suffixes(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let dots = memchr::memchr_iter(b'.', domain).filter(|dot| *dot > 0);
+    [0].into_iter().chain(dots).map(|at| &domain[at..])
+}
+
 /// The address that a domain in brackets is: `[1.2.3.4]`, `[IPv6:2001:db8::1]`, RFC 5321, 4.1.3.
 /// The tag of IPv6 may be missing.
 pub fn literal(domain: &[u8]) -> Option<IpAddr> {
@@ -61,6 +67,16 @@ fn is_plain(byte: &u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn suffixes_begin_with_a_dot() {
+        let shown = |text: &'static str| -> Vec<&str> {
+            suffixes(text.as_bytes()).map(|part| std::str::from_utf8(part).unwrap()).collect()
+        };
+        assert_eq!(shown("a.b.c"), ["a.b.c", ".b.c", ".c"]);
+        assert_eq!(shown(".a."), [".a.", "."]);
+        assert_eq!(shown(""), [""]);
+    }
 
     #[test]
     fn literals_are_in_brackets() {

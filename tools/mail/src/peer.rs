@@ -1,50 +1,39 @@
 //! A connection to a stranger: every wait for him has a limit.
 
 use base::sys::{fd, poll};
-use std::io::{self, ErrorKind};
-use std::os::fd::BorrowedFd;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// The longest that a connection may last, whatever the peer does: as long as qmail-queue waits
 /// for a message.
 const LIFETIME: Duration = Duration::from_secs(86400);
 
-/// Bytes given to one write. A descriptor that is ready for writing takes as many without making
-/// us wait, be it a pipe or a socket.
+/// Bytes given to one write, if a write may wait. A descriptor that is ready for writing takes
+/// as many at once, be it a pipe or a socket.
 const PIECE: usize = 4096;
 
-/// The two directions of a connection.
+/// The two directions of a connection. A read or a write that has to wait longer than the limit
+/// fails with "timed out".
 pub struct Peer<'a> {
     from: BorrowedFd<'a>,
     to: BorrowedFd<'a>,
+    piece: usize,
     limit: Duration,
     end: Instant,
 }
 
 impl<'a> Peer<'a> {
-    /// Waits at most `limit` for each read and each write.
+    /// Descriptors that others may share.
     pub fn new(from: BorrowedFd<'a>, to: BorrowedFd<'a>, limit: Duration) -> Self {
-        Peer { from, to, limit, end: Instant::now() + LIFETIME }
+        Peer { from, to, piece: PIECE, limit, end: Instant::now() + LIFETIME }
     }
 
-    /// Reads what is there; 0 at the end. Fails with "timed out" if nothing comes in time.
-    pub fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        if !poll::readable(self.from, self.patience())? {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        fd::read(self.from, into)
-    }
-
-    /// Writes all bytes. Fails with "timed out" if the peer does not take them in time.
-    pub fn write(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            if !poll::writable(self.to, self.patience())? {
-                return Err(ErrorKind::TimedOut.into());
-            }
-            let written = fd::write(self.to, &bytes[..bytes.len().min(PIECE)])?;
-            bytes = &bytes[written..];
-        }
-        Ok(())
+    /// A socket of our own.
+    pub fn of_socket(socket: &'a TcpStream, limit: Duration) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Peer { piece: usize::MAX, ..Peer::new(socket.as_fd(), socket.as_fd(), limit) })
     }
 
     fn patience(&self) -> Duration {
@@ -52,20 +41,45 @@ impl<'a> Peer<'a> {
     }
 }
 
+impl Read for Peer<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !poll::readable(self.from, self.patience())? {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        fd::read(self.from, into)
+    }
+}
+
+impl Write for Peer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !poll::writable(self.to, self.patience())? {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        fd::write(self.to, &bytes[..bytes.len().min(self.piece)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
+    use std::net::TcpListener;
 
     #[test]
     fn nothing_to_read_and_no_room_to_write_time_out() {
         let (read, write) = fd::pipe().unwrap();
-        let peer = Peer::new(read.as_fd(), write.as_fd(), Duration::from_millis(20));
-        let timed_out = Some(ErrorKind::TimedOut);
-        assert_eq!(peer.read(&mut [0; 9]).err().map(|why| why.kind()), timed_out);
-        peer.write(b"hello").unwrap();
-        let mut room = [0; 9];
-        assert_eq!(peer.read(&mut room).unwrap(), 5);
-        assert_eq!(peer.write(&[0; 1 << 20]).err().map(|why| why.kind()), timed_out);
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        let limit = Duration::from_millis(20);
+        let pipes = Peer::new(read.as_fd(), write.as_fd(), limit);
+        for mut peer in [pipes, Peer::of_socket(&socket, limit).unwrap()] {
+            assert_eq!(peer.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
+            peer.write_all(b"hello").unwrap();
+            let why = peer.write_all(&vec![0; 100 << 20]).unwrap_err();
+            assert_eq!(why.kind(), ErrorKind::TimedOut);
+        }
     }
 }

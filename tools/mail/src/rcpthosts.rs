@@ -33,24 +33,18 @@ impl RcptHosts {
             return Ok(true);
         };
         let domain = domain.to_ascii_lowercase();
-        if suffixes(&domain).any(|suffix| names.has(suffix)) {
+        if address::suffixes(&domain).any(|suffix| names.has(suffix)) {
             return Ok(true);
         }
         let Some(more) = &self.more else { return Ok(false) };
         let more = Reader::new(more.try_clone()?)?;
-        for suffix in suffixes(&domain) {
+        for suffix in address::suffixes(&domain) {
             if more.find(suffix)?.is_some() {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
-
-/// The domain itself, then `.b.c` and `.c` of `a.b.c`.
-fn suffixes(domain: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let dots = memchr::memchr_iter(b'.', domain).filter(|dot| *dot > 0);
-    [0].into_iter().filter(|_| !domain.is_empty()).chain(dots).map(|at| &domain[at..])
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use mail::smtp::replies::{CONTROLS, TIMEOUT};
 use mail::smtp::session::{Envelope, Host, Next, Receipt, Session, Verdict};
 use mail::submission::{Refusal, Submission};
 use queue::home;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ fn run(_: Args) -> Result<Code> {
 
 /// Says one line to a client with whom there is no session.
 fn reply(line: &str) -> io::Result<()> {
-    let peer = Peer::new(fd::STDIN, fd::STDOUT, Duration::from_secs(PATIENCE));
-    peer.write(format!("{line}\r\n").as_bytes())
+    let mut peer = Peer::new(fd::STDIN, fd::STDOUT, Duration::from_secs(PATIENCE));
+    peer.write_all(format!("{line}\r\n").as_bytes())
 }
 
 /// What the control files and the environment say.
@@ -96,14 +96,14 @@ impl Settings {
     /// Moves bytes between the client and the session until that is over. Replies are written
     /// before anything is waited for.
     fn converse(mut self) -> io::Result<Code> {
-        let peer = Peer::new(fd::STDIN, fd::STDOUT, self.timeout);
+        let mut peer = Peer::new(fd::STDIN, fd::STDOUT, self.timeout);
         let mut session = Session::new(self.greeting, self.databytes);
         let mut block = vec![0; SMALL_BLOCK];
         let mut unread = 0..0;
         loop {
             let (used, next) = session.feed(&block[unread.clone()], &mut self.host);
             unread.start += used;
-            peer.write(session.replies())?;
+            peer.write_all(session.replies())?;
             session.written();
             match next {
                 Next::Flush => {}
@@ -118,7 +118,7 @@ impl Settings {
                     }
                     Err(why) if why.kind() == ErrorKind::TimedOut => {
                         session.say(TIMEOUT);
-                        peer.write(session.replies())?;
+                        peer.write_all(session.replies())?;
                         return Ok(Code(FAILED));
                     }
                     Err(why) => return Err(why),

@@ -1,0 +1,144 @@
+//! The addresses to which mail for a domain goes, in the order in which they are tried.
+
+use crate::address;
+use crate::own_addresses::OwnAddresses;
+use base::sys::random;
+use net::address::v4;
+use net::dns::{Answer, DnsError, Kind, Resolver, Result as DnsResult};
+use std::io;
+use std::net::IpAddr;
+
+/// Mail exchangers that are looked at, the best ones.
+const NAMES: usize = 100;
+/// Names that are asked about at the same time.
+const AT_ONCE: usize = 16;
+
+/// One address to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Lower ones are tried first.
+    pub preference: u16,
+    /// Where to connect.
+    pub ip: IpAddr,
+}
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such host.
+    NoHost,
+    /// There are mail exchangers without addresses.
+    NoAddress,
+    /// The domain takes no mail: RFC 7505.
+    NoMail,
+    /// DNS does not work at the moment.
+    Later,
+}
+
+/// The mail exchangers of a domain, or the host of that name if it has none.
+pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failure> {
+    if let Some(ip) = as_address(domain) {
+        return Ok(vec![Target { preference: 0, ip }]);
+    }
+    let mut exchangers = match dns.mx(domain) {
+        Ok(exchangers) => exchangers,
+        Err(DnsError::NoName | DnsError::BadName) => Vec::new(),
+        Err(DnsError::Failed(_)) => return Err(Failure::Later),
+    };
+    if exchangers.is_empty() {
+        return of_host(domain, dns);
+    }
+    if matches!(&exchangers[..], [(_, name)] if name.is_empty()) {
+        return Err(Failure::NoMail);
+    }
+    random::shuffle(&mut exchangers);
+    exchangers.sort_by_key(|(preference, _)| *preference);
+    exchangers.truncate(NAMES);
+    let mut targets = Vec::new();
+    let mut failed = false;
+    for some in exchangers.chunks(AT_ONCE) {
+        failed |= !add_targets(&mut targets, some, dns);
+    }
+    if targets.is_empty() {
+        return Err(if failed { Failure::Later } else { Failure::NoAddress });
+    }
+    Ok(in_order(targets))
+}
+
+/// The addresses of one host, mail exchangers or not.
+pub fn of_host(host: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failure> {
+    if let Some(ip) = as_address(host) {
+        return Ok(vec![Target { preference: 0, ip }]);
+    }
+    match dns.addresses(host) {
+        Ok(found) if !found.is_empty() => {
+            let targets = found.into_iter().map(|ip| Target { preference: 0, ip });
+            Ok(in_order(targets))
+        }
+        Err(DnsError::Failed(_)) => Err(Failure::Later),
+        _ => Err(Failure::NoHost),
+    }
+}
+
+/// Those that are better than the best one that is this host. Empty if that is the very best.
+pub fn better_than_us(mut targets: Vec<Target>, own: &OwnAddresses) -> Vec<Target> {
+    let ours = targets.iter().filter(|target| own.has(target.ip));
+    if let Some(best) = ours.map(|target| target.preference).min() {
+        targets.retain(|target| target.preference < best);
+    }
+    targets
+}
+
+/// `[1.2.3.4]`, `[IPv6:::1]`, `1.2.3.4`.
+fn as_address(host: &[u8]) -> Option<IpAddr> {
+    address::literal(host).or_else(|| v4(host).map(IpAddr::V4))
+}
+
+/// Adds the addresses of some exchangers. False if a lookup has failed and none was found.
+fn add_targets(
+    targets: &mut Vec<Target>,
+    exchangers: &[(u16, Vec<u8>)],
+    dns: &mut Resolver,
+) -> bool {
+    let names = exchangers.iter().filter(|(_, name)| as_address(name).is_none());
+    let questions: Vec<(&[u8], Kind)> =
+        names.flat_map(|(_, name)| [(&name[..], Kind::A), (&name[..], Kind::Aaaa)]).collect();
+    let mut answers = dns.all(&questions, None).into_iter();
+    let mut worked = true;
+    for (preference, name) in exchangers {
+        let found = match as_address(name) {
+            Some(ip) => vec![ip],
+            None => {
+                let (a, aaaa) = (answers.next(), answers.next());
+                let v4 = read(a, |answer| answer.a());
+                let v6 = read(aaaa, |answer| answer.aaaa());
+                worked &= v4.is_ok() && v6.is_ok();
+                let v4 = v4.into_iter().flatten().map(IpAddr::V4);
+                v4.chain(v6.into_iter().flatten().map(IpAddr::V6)).collect()
+            }
+        };
+        targets.extend(found.into_iter().map(|ip| Target { preference: *preference, ip }));
+    }
+    worked
+}
+
+/// The records of an answer; a name that does not exist has none.
+fn read<T>(
+    answer: Option<DnsResult<Answer>>,
+    records: impl Fn(&Answer) -> io::Result<Vec<T>>,
+) -> io::Result<Vec<T>> {
+    let answer = answer.unwrap_or(Err(DnsError::BadName));
+    match answer.and_then(|answer| Ok(records(&answer)?)) {
+        Err(DnsError::Failed(why)) => Err(why),
+        other => Ok(other.unwrap_or_default()),
+    }
+}
+
+/// Of the same preference, IPv4 comes first: whoever moves here from a qmail without IPv6 may
+/// have no name for his IPv6 address, which many servers refuse. IPv4 in IPv6 form is IPv4.
+fn in_order(targets: impl IntoIterator<Item = Target>) -> Vec<Target> {
+    let canonical = |target: Target| Target { ip: target.ip.to_canonical(), ..target };
+    let mut targets: Vec<Target> = targets.into_iter().map(canonical).collect();
+    targets.sort_by_key(|target| (target.preference, target.ip.is_ipv6()));
+    targets
+}
