@@ -27,6 +27,8 @@ mod qmail_qread;
 mod qmail_qstat;
 #[path = "qmail-queue.rs"]
 mod qmail_queue;
+#[path = "qmail-remote.rs"]
+mod qmail_remote;
 #[path = "qmail-rspawn.rs"]
 mod qmail_rspawn;
 #[path = "qmail-showctl.rs"]
