@@ -5,32 +5,22 @@ use base::sys::spawn::Spawn;
 use base::sys::wait::Status;
 use base::{Args, Code, Result, env};
 use mail::spawner::{self, Begun, Deliver, Order};
+use mail::tcpto;
 use queue::home;
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
 
 base::program!("qmail-rspawn", run);
-
-/// Bytes of `lock/tcpto`.
-const TIMEOUTS: usize = 1024;
 
 fn run(_: Args) -> Result<Code> {
     let home = home::folder();
     // Time-outs of the past do not hold up a new start. Without the table, deliveries go on.
-    let _ = forget_timeouts(&home.join("queue/lock/tcpto"));
+    let _ = tcpto::forget(&home.join("queue/lock"));
     let program = env::get("QMAILREMOTE").filter(|name| !name.is_empty());
     let program = program.unwrap_or_else(|| b"qmail-remote".to_vec());
     spawner::run(&home, Remote { program: OsString::from_vec(program) })
-}
-
-fn forget_timeouts(table: &std::path::Path) -> io::Result<()> {
-    let table = OpenOptions::new().write(true).open(table)?;
-    base::sys::lock::exclusive(table.as_fd())?;
-    table.write_all_at(&[0; TIMEOUTS], 0)
 }
 
 struct Remote {
