@@ -42,7 +42,7 @@ pub fn each_key<B>(
     let ip = address::ip(text);
     let texts = ip.map_or_else(|| vec![peer.ip.to_vec()], address::spellings);
     let canonical = texts.first().map_or(peer.ip, Vec::as_slice);
-    let mut named = named_host(peer.host);
+    let mut named = peer.host.map(|host| [b"=", host].concat());
     let mut key = Vec::with_capacity(128);
 
     if let Some(info) = peer.info {
@@ -73,7 +73,7 @@ pub fn each_key<B>(
     if let Some(host) = &mut named {
         for dot in 1..host.len() {
             if host[dot] == b'.' {
-                // What stood here has been offered with all keys that it is part of.
+                // In place: what is before a dot is in none of the keys that follow.
                 host[dot - 1] = b'=';
                 offer(&host[dot - 1..])?;
             }
@@ -81,11 +81,6 @@ pub fn each_key<B>(
         offer(b"=")?;
     }
     offer(b"")
-}
-
-/// `=HOST`.
-fn named_host(host: Option<&[u8]>) -> Option<Vec<u8>> {
-    host.map(|host| [b"=", host].concat())
 }
 
 /// A key as people write it: bits as `10.0.0.0/8`, a full IPv6 address in canonical text.
