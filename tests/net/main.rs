@@ -2,6 +2,8 @@
 
 mod server;
 
+mod argv0;
+mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;
 mod tcpaccess;
