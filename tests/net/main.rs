@@ -2,7 +2,9 @@
 
 mod server;
 
+mod addcr;
 mod argv0;
+mod delcr;
 mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;

@@ -12,6 +12,7 @@
 pub mod address;
 pub mod connect;
 pub mod connection;
+pub mod crlf;
 pub mod dns;
 pub mod host;
 pub mod ident;
