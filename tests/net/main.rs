@@ -5,6 +5,7 @@ mod server;
 mod addcr;
 mod argv0;
 mod delcr;
+mod fixcrio;
 mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod address;
+pub mod between;
 pub mod connect;
 pub mod connection;
 pub mod crlf;
