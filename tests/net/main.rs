@@ -1,14 +1,27 @@
 //! The tests of the network programs, one module per program.
 
 mod server;
+mod answering;
 
 mod addcr;
 mod argv0;
+#[path = "date@.rs"]
+mod date_at;
 mod delcr;
+#[path = "finger@.rs"]
+mod finger_at;
 mod fixcrio;
+#[path = "http@.rs"]
+mod http_at;
+mod mconnect;
+#[path = "mconnect-io.rs"]
+mod mconnect_io;
 mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;
 mod tcpaccess;
 mod tcpclient;
 mod tcpserver;
+mod tcpcat;
+#[path = "who@.rs"]
+mod who_at;
