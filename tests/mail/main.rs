@@ -2,6 +2,7 @@
 
 #[allow(dead_code)] // Its users come one by one.
 mod installation;
+mod sending;
 
 mod accounts;
 mod deliveries;
@@ -31,9 +32,13 @@ mod qmail_queue;
 mod qmail_remote;
 #[path = "qmail-rspawn.rs"]
 mod qmail_rspawn;
+#[path = "qmail-send.rs"]
+mod qmail_send;
 #[path = "qmail-showctl.rs"]
 mod qmail_showctl;
 #[path = "qmail-smtpd.rs"]
 mod qmail_smtpd;
+#[path = "qmail-start.rs"]
+mod qmail_start;
 mod sendmail;
 mod splogger;

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod rcpthosts;
 pub mod received;
 pub mod routes;
+pub mod send;
 pub mod smtp;
 pub mod spawner;
 pub mod submission;

@@ -139,6 +139,23 @@ pub fn group(name: &[u8]) -> io::Result<Option<u32>> {
     }))
 }
 
+/// The groups of an account: `own`, and those of /etc/group that name it as a member.
+pub fn groups_of(name: &[u8], own: u32) -> io::Result<Vec<u32>> {
+    let text = std::fs::read(GROUP)?;
+    let mut groups = vec![own];
+    for line in text.split(|byte| *byte == b'\n') {
+        let mut fields = line.split(|byte| *byte == b':');
+        let (gid, members) = (fields.nth(2), fields.next().unwrap_or_default());
+        if members.split(|byte| *byte == b',').any(|member| member == name)
+            && let Some(gid) = gid.and_then(number)
+            && !groups.contains(&gid)
+        {
+            groups.push(gid);
+        }
+    }
+    Ok(groups)
+}
+
 /// `name:password:uid:gid:gecos:home:shell`.
 fn parse_account(line: &[u8]) -> Option<Account> {
     let mut fields = line.split(|byte| *byte == b':');
@@ -180,5 +197,6 @@ mod tests {
         assert_eq!((nobody, root), (None, account(b"root").unwrap()));
         assert_eq!(group(b"root").unwrap(), Some(0));
         assert_eq!(group(b"no such group").unwrap(), None);
+        assert_eq!(groups_of(b"no such account", 7).unwrap(), [7]);
     }
 }

@@ -1,0 +1,23 @@
+//! qmail-send: rewriting, scheduling, deliveries, bounces.
+//!
+//! Without I/O: [`rewrite`], [`schedule`], [`reports`], [`bounce`]. The rest is one struct,
+//! [`manager::Manager`], with a method for each event.
+
+pub mod bounce;
+pub mod channel;
+pub mod clean;
+pub mod controls;
+mod deliver;
+mod draft;
+mod finish;
+pub mod load;
+pub mod log;
+pub mod manager;
+mod pass;
+mod records;
+pub mod reports;
+pub mod rewrite;
+pub mod schedule;
+mod sweep;
+mod todo;
+mod trouble;
