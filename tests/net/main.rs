@@ -1,5 +1,6 @@
 //! The tests of the network programs, one module per program.
 
+mod crowd;
 mod server;
 mod answering;
 

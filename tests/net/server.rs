@@ -5,7 +5,7 @@ use std::io::Read;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::Command;
-use tests::{LIMIT, Running, program, shown, start, until};
+use tests::{LIMIT, Running, Scratch, fed, program, ran, scratch, shown, start, until};
 
 /// A server that has printed its port.
 pub struct Server {
@@ -101,4 +101,29 @@ pub fn all(mut stream: TcpStream) -> String {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     shown(&bytes)
+}
+
+/// Compiles rules into `rules.cdb` of a scratch folder.
+#[track_caller]
+pub fn compile(place: &Scratch, rules: &str) {
+    let mut tcprules = program("tcprules");
+    tcprules.args(["rules.cdb", "rules.tmp"]).current_dir(place.path());
+    assert_eq!(ran(&fed(&mut tcprules, rules)), (Some(0), String::new(), String::new()));
+}
+
+/// A scratch folder with rules, and the name of the compiled file.
+#[track_caller]
+pub fn rules(rules: &str) -> (Scratch, String) {
+    let place = scratch();
+    compile(&place, rules);
+    let file = place.join("rules.cdb").display().to_string();
+    (place, file)
+}
+
+/// The log of one visit that ends with this line and status.
+pub fn one_visit(line: &str, status: u32) -> String {
+    format!(
+        "status: 0/40\nstatus: 1/40\npid PID from 127.0.0.1\n{line}\nend PID status {status}\n\
+         status: 0/40\n"
+    )
 }

@@ -1,17 +1,9 @@
+use crate::server::rules;
 use tests::{Scratch, dns, fed, program, ran, scratch};
 
 type Ran = (Option<i32>, String, String);
 
 const USAGE: &str = "tcpaccess: usage: tcpaccess [ -hHpPvX ] [ -l localname ] rules.cdb program\n";
-
-/// A scratch folder with `rules.cdb`.
-fn rules(rules: &str) -> Scratch {
-    let place = scratch();
-    let mut tcprules = program("tcprules");
-    tcprules.args(["rules.cdb", "rules.tmp"]).current_dir(place.path());
-    assert_eq!(ran(&fed(&mut tcprules, rules)), (Some(0), String::new(), String::new()));
-    place
-}
 
 /// Runs `tcpaccess WORDS` with these variables; `PID` stands for its process number.
 fn access(place: &Scratch, variables: &[(&str, &str)], words: &[&str]) -> Ran {
@@ -36,7 +28,7 @@ fn wrong_usage_is_shown() {
 
 #[test]
 fn allowed_connections_get_their_variables() {
-    let place = rules("1.2.3.4:allow,RULE=\"a\"\n=you.example:allow,RULE=\"b\"\n:deny\n");
+    let (place, _) = rules("1.2.3.4:allow,RULE=\"a\"\n=you.example:allow,RULE=\"b\"\n:deny\n");
     let show = ["rules.cdb", "sh", "-c", "echo $RULE; exit 7"];
     let allowed = |variables: &[(&str, &str)]| access(&place, variables, &show);
     let with = |rule: &str| (Some(7), format!("{rule}\n"), String::new());
@@ -47,7 +39,7 @@ fn allowed_connections_get_their_variables() {
 
 #[test]
 fn denied_connections_end_without_a_word() {
-    let place = rules("jo@1.2.3.4:allow\n:deny,RULE=\"x\"\n");
+    let (place, _) = rules("jo@1.2.3.4:allow\n:deny,RULE=\"x\"\n");
     let words = ["rules.cdb", "echo", "ran"];
     let jo = [("TCPREMOTEIP", "1.2.3.4"), ("TCPREMOTEINFO", "jo")];
     assert_eq!(access(&place, &jo, &words), (Some(0), "ran\n".into(), String::new()));
@@ -56,7 +48,7 @@ fn denied_connections_end_without_a_word() {
 
 #[test]
 fn decisions_may_be_logged() {
-    let place = rules("1.2.3.4:allow\n:deny\n");
+    let (place, _) = rules("1.2.3.4:allow\n:deny\n");
     let connection = |ip| {
         [
             ("TCPLOCALHOST", "me"),
@@ -85,7 +77,7 @@ fn names_are_looked_up_if_asked() {
     ]) else {
         return;
     };
-    let place = rules("=good.example:allow\n:allow\n");
+    let (place, _) = rules("=good.example:allow\n:allow\n");
     let server = dns.ip.to_string();
     let named = |ip: &str, option: &str| {
         let variables = [("TCPREMOTEIP", ip), ("TCPREMOTEHOST", "old"), ("DNSCACHEIP", &server)];
@@ -118,7 +110,7 @@ fn trouble_with_the_rules_is_temporary() {
 
 #[test]
 fn without_an_address_nobody_comes_in() {
-    let place = rules(":allow\n");
+    let (place, _) = rules(":allow\n");
     let said = "tcpaccess: fatal: TCPREMOTEIP is not set\n";
     let result = access(&place, &[], &["rules.cdb", "true"]);
     assert_eq!(result, (Some(100), String::new(), said.into()));

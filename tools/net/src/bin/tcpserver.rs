@@ -231,7 +231,7 @@ impl Default for Options {
         Options {
             verbosity: 1,
             limit: 40,
-            backlog: 20,
+            backlog: 1024,
             announce: false,
             family: Family::Both,
             interface: None,
