@@ -560,3 +560,24 @@ fn it_ends_at_once_after_the_last_answer() {
         "EHLO a.example\r\nMAIL FROM:<s@x>\r\nRCPT TO:<r@x>\r\nDATA\r\ntext\r\n.\r\nQUIT\r\n";
     assert_eq!(server.join().unwrap(), said);
 }
+
+#[test]
+fn qmail_smtpd_gets_what_was_sent() {
+    let home = installation();
+    let mut command = home.program("tcpserver");
+    command.args(["-1RHl0", "127.0.0.1", "0"]).arg(home.join("bin/qmail-smtpd"));
+    let server = start(&mut command);
+    let port = server.wait_out("\n");
+    home.control("smtproutes", format!(":127.0.0.1:{port}"));
+    let text = format!(".\n..\n\n{}\n.\u{fc}\0\n", "x".repeat(100_000)).repeat(10);
+    let report = report(&home, &["\"ann lee\"@a.example"], &text);
+    assert!(
+        report.starts_with("r|K127.0.0.1 accepted message.\nRemote host said: 250 ok 1"),
+        "{report}"
+    );
+    let number = home.numbers("todo")[0];
+    let queued = home.place().text(home.file("mess", number));
+    assert!(queued.ends_with(&format!(" -0000\n{text}")));
+    let envelope = home.place().text(home.file("todo", number));
+    assert!(envelope.ends_with("\0Fjoe@a.example\0T\"ann lee\"@a.example\0"), "{envelope}");
+}

@@ -423,3 +423,39 @@ fn a_big_message_takes_no_memory() {
     let kilobytes: u64 = own.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kilobytes < 1024, "{own}");
 }
+
+/// A tcpserver that runs the program, and its port.
+fn under_tcpserver(home: &Installation) -> (Running, u16) {
+    let mut command = home.program("tcpserver");
+    command.args(["-1RHl0", "127.0.0.1", "0"]).arg(home.join("bin/qmail-smtpd"));
+    let server = tests::start(&mut command);
+    let port = server.wait_out("\n").trim().parse().unwrap();
+    (server, port)
+}
+
+#[test]
+fn many_clients_at_once_are_served_under_tcpserver() {
+    let home = installation();
+    let (server, port) = under_tcpserver(&home);
+    let message = "MAIL FROM:<joe@b.example>\r\nRCPT TO:<ann@a.example>\r\nDATA\r\ntext\r\n.\r\n";
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = tests::connect(port);
+            client.write_all(format!("{}QUIT\r\n", message.repeat(3)).as_bytes()).unwrap();
+            client
+        })
+        .collect();
+    for mut client in clients {
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).unwrap();
+        assert_eq!(replies.matches("\r\n250 ok 1").count(), 3, "{replies}");
+        assert!(replies.ends_with("\r\n221 a.example\r\n"), "{replies}");
+    }
+    assert_eq!(home.numbers("todo").len(), 60);
+    let message = home.place().text(home.file("mess", home.numbers("todo")[0]));
+    assert!(
+        message.contains("\nReceived: from unknown (127.0.0.1)\n  by 0 with SMTP; "),
+        "{message}"
+    );
+    drop(server);
+}

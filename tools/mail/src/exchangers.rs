@@ -10,6 +10,9 @@ use std::net::IpAddr;
 
 /// Mail exchangers that are looked at, the best ones.
 const NAMES: usize = 100;
+/// Addresses that are tried, the best ones: with more of them a stranger could have us wait for
+/// days.
+const ADDRESSES: usize = 50;
 /// Names that are asked about at the same time.
 const AT_ONCE: usize = 16;
 
@@ -140,5 +143,34 @@ fn in_order(targets: impl IntoIterator<Item = Target>) -> Vec<Target> {
     let canonical = |target: Target| Target { ip: target.ip.to_canonical(), ..target };
     let mut targets: Vec<Target> = targets.into_iter().map(canonical).collect();
     targets.sort_by_key(|target| (target.preference, target.ip.is_ipv6()));
+    targets.truncate(ADDRESSES);
     targets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(preference: u16, ip: &str) -> Target {
+        Target { preference, ip: ip.parse().unwrap() }
+    }
+
+    #[test]
+    fn preference_comes_before_family_and_not_all_are_tried() {
+        let list = [(20, "192.0.2.1"), (10, "::1"), (10, "::ffff:192.0.2.2"), (10, "192.0.2.1")];
+        let sorted = in_order(list.map(|(preference, ip)| target(preference, ip)));
+        let expected = [(10, "192.0.2.2"), (10, "192.0.2.1"), (10, "::1"), (20, "192.0.2.1")];
+        assert_eq!(sorted, expected.map(|(preference, ip)| target(preference, ip)));
+        assert_eq!(in_order(vec![target(0, "::1"); 100]).len(), ADDRESSES);
+    }
+
+    #[test]
+    fn only_those_better_than_us_are_left() {
+        let own = OwnAddresses::read().unwrap();
+        let all = [target(5, "127.77.0.1"), target(7, "127.0.0.1"), target(7, "127.77.0.2")];
+        assert_eq!(better_than_us(all.to_vec(), &own), all[..1]);
+        assert_eq!(better_than_us(all[1..].to_vec(), &own), []);
+        assert_eq!(better_than_us(vec![target(0, "0.0.0.0"), all[0]], &own), []);
+        assert_eq!(better_than_us(vec![all[0], all[2]], &own), [all[0], all[2]]);
+    }
 }

@@ -36,26 +36,43 @@ impl<'a> Peer<'a> {
         Ok(Peer { piece: usize::MAX, ..Peer::new(socket.as_fd(), socket.as_fd(), limit) })
     }
 
-    fn patience(&self) -> Duration {
-        self.limit.min(self.end.saturating_duration_since(Instant::now()))
+    /// Waits until reading or writing is possible.
+    fn wait(
+        &self,
+        ready: fn(BorrowedFd, Duration) -> io::Result<bool>,
+        fd: BorrowedFd,
+    ) -> io::Result<()> {
+        let limit = self.limit.min(self.end.saturating_duration_since(Instant::now()));
+        if ready(fd, limit)? { Ok(()) } else { Err(ErrorKind::TimedOut.into()) }
     }
+}
+
+/// A descriptor that does not wait may seem ready and not be so.
+fn not_yet<T>(done: &io::Result<T>) -> bool {
+    matches!(done, Err(why) if why.kind() == ErrorKind::WouldBlock)
 }
 
 impl Read for Peer<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if !poll::readable(self.from, self.patience())? {
-            return Err(ErrorKind::TimedOut.into());
+        loop {
+            self.wait(poll::readable, self.from)?;
+            let done = fd::read(self.from, into);
+            if !not_yet(&done) {
+                return done;
+            }
         }
-        fd::read(self.from, into)
     }
 }
 
 impl Write for Peer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !poll::writable(self.to, self.patience())? {
-            return Err(ErrorKind::TimedOut.into());
+        loop {
+            self.wait(poll::writable, self.to)?;
+            let done = fd::write(self.to, &bytes[..bytes.len().min(self.piece)]);
+            if !not_yet(&done) {
+                return done;
+            }
         }
-        fd::write(self.to, &bytes[..bytes.len().min(self.piece)])
     }
 
     fn flush(&mut self) -> io::Result<()> {
