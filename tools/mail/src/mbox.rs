@@ -4,7 +4,7 @@ use base::errno::words;
 use base::files::{open_append, sync_folder};
 use base::sys::{fd, ids, lock};
 use std::fmt::{self, Display, Formatter};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -50,8 +50,9 @@ pub struct Mbox {
 }
 
 impl Mbox {
-    /// Opens it, creating it with mode 0600. A name that a stranger may have led to another file
-    /// of ours is refused (EPERM).
+    /// Opens it, creating it with mode 0600. A name by which a stranger may have led us to another
+    /// file of ours is refused (EPERM): a link that is neither ours nor root's, or one of several
+    /// names of a file unless it and its folder are ours.
     pub fn open(name: &Path) -> Result<Self, Failure> {
         let (file, fresh) = open(name).map_err(|why| Failure::Open(name.to_owned(), why))?;
         Ok(Mbox { file, name: name.to_owned(), locked: false, fresh })
@@ -96,10 +97,14 @@ impl Mbox {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_all()?;
-        if self.fresh {
-            sync_folder(self.name.parent().unwrap_or(Path::new(".")))?;
+        if !self.fresh {
+            return Ok(());
         }
-        Ok(())
+        match sync_folder(self.name.parent().unwrap_or(Path::new("."))) {
+            // A folder that is not to be read cannot be synced.
+            Err(why) if why.kind() == ErrorKind::PermissionDenied => Ok(()),
+            other => other,
+        }
     }
 
     fn lost(&self, why: io::Error) -> Failure {
@@ -109,31 +114,26 @@ impl Mbox {
 
 /// The open file, and whether it was created.
 fn open(name: &Path) -> io::Result<(File, bool)> {
-    if is_strangers_link(name)? {
+    let me = ids::effective_uid();
+    let is_strangers = |link: &Metadata| link.is_symlink() && ![me, 0].contains(&link.uid());
+    if fs::symlink_metadata(name).is_ok_and(|link| is_strangers(&link)) {
         return Err(ErrorKind::PermissionDenied.into());
     }
-    match open_append(name, false) {
-        Err(why) if why.kind() == ErrorKind::NotFound => Ok((open_append(name, true)?, true)),
-        other => Ok((other?, false)),
+    let (file, fresh) = match open_append(name, false) {
+        Err(why) if why.kind() == ErrorKind::NotFound => (open_append(name, true)?, true),
+        other => (other?, false),
+    };
+    let about = file.metadata()?;
+    if about.is_file() && about.nlink() > 1 && (about.uid() != me || folder_owner(name)? != me) {
+        return Err(ErrorKind::PermissionDenied.into());
     }
+    Ok((file, fresh))
 }
 
-/// Whether somebody else may have put this name here, to have us append to a file of ours that is
-/// no mbox: a link that is neither ours nor root's, or one of several names of a file unless it
-/// and its folder are ours.
-fn is_strangers_link(name: &Path) -> io::Result<bool> {
-    let me = ids::effective_uid();
-    let link = match fs::symlink_metadata(name) {
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(false),
-        other => other?,
-    };
-    if link.is_symlink() && link.uid() != me && link.uid() != 0 {
-        return Ok(true);
-    }
-    let Ok(real) = fs::canonicalize(name) else { return Ok(false) };
-    let file = fs::metadata(&real)?;
-    let folder = fs::metadata(real.parent().unwrap_or(Path::new("/")))?;
-    Ok(file.nlink() > 1 && file.is_file() && (file.uid() != me || folder.uid() != me))
+/// Who can put other files under this name: the owner of the folder that it leads to.
+fn folder_owner(name: &Path) -> io::Result<u32> {
+    let name = fs::canonicalize(name)?;
+    Ok(fs::metadata(name.parent().unwrap_or(Path::new("/")))?.uid())
 }
 
 /// What may follow any number of `>` at the start of a line that is quoted by one more.
