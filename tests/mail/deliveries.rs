@@ -28,6 +28,19 @@ fn an_mbox_gets_separators_and_quotes() {
 }
 
 #[test]
+fn closed_outputs_are_no_way_into_an_mbox() {
+    let home = home();
+    home.file(".qmail", "./Mailbox\n|echo out; echo err >&2\n|kill -9 $$\n");
+    for closed in [">&-", "2>&-", ">&- 2>&-"] {
+        let mut command = redirected(&format!("{closed} <message"), &home.command("", ""));
+        let code = command.current_dir(home.place.path()).output().unwrap().status.code();
+        assert_eq!(code, Some(111));
+    }
+    let entry = format!("{ENTRY}Subject: hello\n>From x\n\n>>From y\nlast\n\n");
+    assert_eq!(undated(&home.text("Mailbox")), entry.repeat(3));
+}
+
+#[test]
 fn the_from_line_has_no_blank_in_its_sender() {
     let mut home = home();
     home.sender = "a b\tc\nd@e";
@@ -321,7 +334,7 @@ fn whole_or_none(home: &Home, context: &str) {
 
 #[test]
 fn a_failing_system_call_is_no_success() {
-    let kinds = "write,fsync,linkat,openat,read,lseek,flock,close";
+    let kinds = "write,fsync,linkat,openat,read,lseek,flock,close,statx,chdir,readlink";
     let home = home();
     home.maildir("Maildir").file(".qmail", "./Maildir/\n./Mailbox\n").file("Mailbox", "old\n");
     for kind in kinds.split(',') {

@@ -61,6 +61,8 @@ fn run(arguments: Args) -> Result<Code> {
     if !work.dry {
         refuse_loop(&work.delivery.delivered_to())?;
     }
+    // Not before: a message that is closed is not an empty one.
+    fd::fill_standard().unable("open /dev/null")?;
     let file = work.find_file()?;
     work.find_owner()?;
     let (text, list_only) = match file {
