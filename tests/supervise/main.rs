@@ -12,6 +12,7 @@ mod softlimit;
 mod supervise;
 mod svc;
 mod svok;
+mod svscan;
 mod svstat;
 mod tai64n;
 mod tai64nlocal;

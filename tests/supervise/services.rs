@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::{LIMIT, Running, Scratch, fed, program, ran, scratch, start, until};
@@ -236,9 +236,4 @@ pub fn assert_idle(pid: i32) {
         }
         since.elapsed() > Duration::from_secs(2)
     });
-}
-
-/// The folder of the programs under test.
-pub fn programs() -> PathBuf {
-    tests::bin("supervise").parent().unwrap().to_path_buf()
 }

@@ -1,0 +1,144 @@
+//! A place for one supervise: who has it, and when it may be filled.
+
+use crate::folder::{Folder, Identity};
+use crate::holder::{self, Holder};
+use base::sys::signal::{self, Signal};
+use base::sys::spawn::Spawn;
+use base::sys::wait::Pid;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A supervise is not started more often than once in this time.
+const PACE: Duration = Duration::from_secs(1);
+/// How long to wait after what may pass: no room for a process, a lock whose holder is hidden.
+const LATER: Duration = Duration::from_secs(5);
+
+/// A place for one supervise.
+pub struct Seat {
+    /// The service directory, from the scan directory: `NAME` or `NAME/log`.
+    pub path: PathBuf,
+    identity: Identity,
+    sitter: Sitter,
+    /// Not to be filled, or looked at, before.
+    not_before: Instant,
+}
+
+/// Who has the seat.
+enum Sitter {
+    Nobody,
+    /// A supervise that we have started.
+    Child(Pid),
+    /// One that somebody else has started.
+    Stranger(Holder),
+    /// One that somebody else has started, of which we see nothing but its lock.
+    Hidden,
+}
+
+impl Seat {
+    /// An empty seat for the supervise of the directory at `path`.
+    pub fn new(path: PathBuf, identity: Identity) -> Seat {
+        Seat { path, identity, sitter: Sitter::Nobody, not_before: Instant::now() }
+    }
+
+    /// Nobody has it.
+    pub fn is_free(&self) -> bool {
+        matches!(self.sitter, Sitter::Nobody)
+    }
+
+    /// When to fill it, or to look whether it has become free.
+    pub fn due(&self) -> Option<Instant> {
+        matches!(self.sitter, Sitter::Nobody | Sitter::Hidden).then_some(self.not_before)
+    }
+
+    /// It is due now.
+    pub fn is_due(&self) -> bool {
+        self.due().is_some_and(|time| time <= Instant::now())
+    }
+
+    /// It is not due for a while.
+    pub fn postpone(&mut self) {
+        self.not_before = Instant::now() + LATER;
+    }
+
+    /// Finds out by the lock whether somebody else's supervise has the seat. `true` if that is
+    /// news.
+    pub fn find_stranger(&mut self) -> bool {
+        let news = self.is_free();
+        self.sitter = Sitter::Nobody;
+        let (Ok(folder), Some(identity)) = (Folder::enter(&self.path), Identity::at(&self.path))
+        else {
+            return false;
+        };
+        self.identity = identity;
+        if !folder.is_locked() {
+            return false;
+        }
+        self.sitter = match holder::holder(&folder, self.identity) {
+            Some(holder) => Sitter::Stranger(holder),
+            None => Sitter::Hidden,
+        };
+        self.postpone();
+        news
+    }
+
+    /// Starts a supervise there.
+    pub fn fill(&mut self, supervise: &Spawn) -> io::Result<()> {
+        self.postpone();
+        self.sitter = Sitter::Child(supervise.start()?);
+        self.not_before = Instant::now() + PACE;
+        Ok(())
+    }
+
+    /// A child has died: if it was the one here, the place is free.
+    pub fn child_died(&mut self, pid: Pid) {
+        if matches!(self.sitter, Sitter::Child(sitter) if sitter == pid) {
+            self.sitter = Sitter::Nobody;
+        }
+    }
+
+    /// Readable when the stranger here has ended.
+    pub fn end_of_stranger(&self) -> Option<BorrowedFd<'_>> {
+        match &self.sitter {
+            Sitter::Stranger(holder) => Some(holder.end.as_fd()),
+            _ => None,
+        }
+    }
+
+    /// The stranger here has ended.
+    pub fn stranger_left(&mut self) {
+        self.sitter = Sitter::Nobody;
+        self.not_before = Instant::now();
+    }
+
+    /// The file behind a descriptor of the stranger here.
+    pub fn file_of_stranger(&self, descriptor: u8) -> Option<PathBuf> {
+        match &self.sitter {
+            Sitter::Stranger(holder) => {
+                Some(format!("/proc/{}/fd/{descriptor}", holder.pid).into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives orders to the supervise here. It is found by its process, since the directory may
+    /// have lost its name. One that does not read orders (yet) gets the signal.
+    pub fn order(&self, letters: &[u8], signal: Signal) {
+        let pid = match &self.sitter {
+            Sitter::Child(pid) => *pid,
+            Sitter::Stranger(holder) => holder.pid,
+            Sitter::Hidden => return drop(order(&self.path, letters)),
+            Sitter::Nobody => return,
+        };
+        let folder = format!("/proc/{pid}/cwd");
+        let works = holder::works_in(pid, self.identity);
+        if !works || order(Path::new(&folder), letters).is_err() {
+            let _ = signal::send(pid, signal);
+        }
+    }
+}
+
+fn order(folder: &Path, letters: &[u8]) -> io::Result<()> {
+    Folder::enter(folder)?.control()?.order(letters)
+}
