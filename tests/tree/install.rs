@@ -133,6 +133,7 @@ fn expected() -> BTreeMap<String, (u32, u64)> {
     folder("var/qmail/queue/lock/sendmutex", 0o600);
     folder("var/qmail/queue/lock/trigger", 0o622);
     expected.insert("var/qmail/queue/lock/tcpto".into(), (0o644, 1024));
+    expected.insert("var/qmail/queue/lock/tcpto6".into(), (0o644, 1024));
     expected
 }
 
