@@ -1,8 +1,8 @@
 //! The tests of the network programs, one module per program.
 
+mod answering;
 mod crowd;
 mod server;
-mod answering;
 
 mod addcr;
 mod argv0;
@@ -21,8 +21,8 @@ mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;
 mod tcpaccess;
+mod tcpcat;
 mod tcpclient;
 mod tcpserver;
-mod tcpcat;
 #[path = "who@.rs"]
 mod who_at;

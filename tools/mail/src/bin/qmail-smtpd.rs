@@ -37,15 +37,19 @@ fn run(_: Args) -> Result<Code> {
     signal::ignore(signal::PIPE).or(Err(Die::silent(FAILED)))?;
     let done = match Settings::read() {
         Ok(settings) => settings.converse(),
-        Err(_) => reply(CONTROLS).and(Ok(Code(FAILED))),
+        Err(_) => reply(&mut client(PATIENCE), CONTROLS).and(Ok(Code(FAILED))),
     };
     done.or(Err(Die::silent(FAILED)))
 }
 
-/// Says one line to a client with whom there is no session.
-fn reply(line: &str) -> io::Result<()> {
-    let mut peer = Peer::new(fd::STDIN, fd::STDOUT, Duration::from_secs(PATIENCE));
-    peer.write_all(format!("{line}\r\n").as_bytes())
+/// Who is at the other end, and has so many seconds for each read and write.
+fn client(patience: u64) -> Peer<'static> {
+    Peer::new(fd::STDIN, fd::STDOUT, Duration::from_secs(patience.max(1)))
+}
+
+/// Says one line that is not the session's.
+fn reply(client: &mut Peer, line: &str) -> io::Result<()> {
+    client.write_all(format!("{line}\r\n").as_bytes())
 }
 
 /// What the control files and the environment say.
@@ -54,7 +58,8 @@ struct Settings {
     greeting: Vec<u8>,
     /// Bytes that a message may have; 0 is no limit.
     databytes: u64,
-    timeout: Duration,
+    /// Seconds for each read and write.
+    timeout: u64,
     host: Daemon,
 }
 
@@ -78,11 +83,10 @@ impl Settings {
             Some(bytes) => number::leading(bytes),
             None => control.number("databytes")?,
         };
-        let timeout = control.number("timeoutsmtpd")?.unwrap_or(PATIENCE);
         Ok(Settings {
             greeting: control.line_or_me("smtpgreeting")?.ok_or(ErrorKind::NotFound)?,
             databytes: databytes.unwrap_or(0),
-            timeout: Duration::from_secs(timeout.max(1)),
+            timeout: control.number("timeoutsmtpd")?.unwrap_or(PATIENCE),
             host: Daemon {
                 policy: Policy::read(&control, env.get("RELAYCLIENT"))?,
                 caller: Caller::of(&env),
@@ -96,34 +100,40 @@ impl Settings {
     /// Moves bytes between the client and the session until that is over. Replies are written
     /// before anything is waited for.
     fn converse(mut self) -> io::Result<Code> {
-        let mut peer = Peer::new(fd::STDIN, fd::STDOUT, self.timeout);
+        let mut client = client(self.timeout);
         let mut session = Session::new(self.greeting, self.databytes);
         let mut block = vec![0; SMALL_BLOCK];
         let mut unread = 0..0;
         loop {
             let (used, next) = session.feed(&block[unread.clone()], &mut self.host);
             unread.start += used;
-            peer.write_all(session.replies())?;
+            client.write_all(session.replies())?;
             session.written();
             match next {
                 Next::Flush => {}
                 Next::Exit(code) => return Ok(code),
-                Next::More => match peer.read(&mut block) {
-                    Ok(0) => return Ok(Code(FAILED)),
-                    Ok(count) => {
-                        unread = 0..count;
-                        if count == SMALL_BLOCK {
-                            block.resize(BLOCK, 0);
-                        }
-                    }
-                    Err(why) if why.kind() == ErrorKind::TimedOut => {
-                        session.say(TIMEOUT);
-                        peer.write_all(session.replies())?;
-                        return Ok(Code(FAILED));
-                    }
-                    Err(why) => return Err(why),
-                },
+                Next::More => unread = 0..receive(&mut client, &mut block)?,
             }
+        }
+    }
+}
+
+/// Reads what the client has sent. An error if nothing comes any more; a client that is too slow
+/// is told so.
+fn receive(client: &mut Peer, block: &mut Vec<u8>) -> io::Result<usize> {
+    match client.read(block) {
+        Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(count) => {
+            if count == SMALL_BLOCK {
+                block.resize(BLOCK, 0);
+            }
+            Ok(count)
+        }
+        Err(why) => {
+            if why.kind() == ErrorKind::TimedOut {
+                reply(client, TIMEOUT)?;
+            }
+            Err(why)
         }
     }
 }

@@ -131,11 +131,6 @@ impl Session {
         self.replies.clear();
     }
 
-    /// Adds a reply that the program gives, say when the client is too slow.
-    pub fn say(&mut self, reply: &str) {
-        self.say_all(&[reply.as_bytes()]);
-    }
-
     /// Takes in what the client has sent. Tells how many bytes are used, and what is next.
     pub fn feed(&mut self, input: &[u8], host: &mut impl Host) -> (usize, Next) {
         let mut used = 0;
@@ -317,6 +312,10 @@ impl Session {
     fn hang_up(&mut self, reply: &str) -> Next {
         self.say(reply);
         Next::Exit(Code(1))
+    }
+
+    fn say(&mut self, reply: &str) {
+        self.say_all(&[reply.as_bytes()]);
     }
 
     fn say_name(&mut self, before: &str, after: &str) {
