@@ -255,4 +255,73 @@ mod tests {
             assert!(!encoded(text.as_bytes().chunks(1)).1, "{text:?}");
         }
     }
+
+    /// The same as [`Decoder`], one byte after the other.
+    fn decoded_slowly(wire: &[u8]) -> (Vec<u8>, usize, Ending) {
+        let (mut text, mut held): (Vec<u8>, &[u8]) = (Vec::new(), b"\r\n");
+        for (at, byte) in wire.iter().enumerate() {
+            let known: [&[u8]; 4] = [b"\r", b"\r\n", b"\r\n.", b"\r\n.\r"];
+            let longer = [held, &[*byte]].concat();
+            match (held, byte) {
+                (b"\r\n.\r", b'\n') => return (text, at + 1, Ending::Complete),
+                (b"\r", b'\n') => text.push(b'\n'),
+                (_, b'\n') => return (text, at + 1, Ending::BareNewline),
+                (b"\r\n.\r", _) => text.extend_from_slice(b".\r"),
+                (b"\r", _) => text.push(b'\r'),
+                _ => {}
+            }
+            held = match known.iter().find(|known| longer == **known) {
+                Some(known) => known,
+                None if *byte == b'\r' => known[0],
+                None => {
+                    text.push(*byte);
+                    b""
+                }
+            };
+        }
+        (text, wire.len(), Ending::Open)
+    }
+
+    #[test]
+    fn random_text_is_decoded_as_byte_by_byte() {
+        let mut state = 88172645463325252u64;
+        for _ in 0..10_000 {
+            let mut random = |below: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                (state % below) as usize
+            };
+            let parts: [&[u8]; 7] = [b"\r\n", b"\r\n", b".", b"\r", b"x\0\xff", b"\r\n..", b"\n"];
+            let count = random(30);
+            // A bare newline seldom, else few texts would come to their ends.
+            let wire: Vec<&[u8]> = (0..count).map(|_| parts[random(61) / 10]).collect();
+            let wire = wire.concat();
+            let (slow, end, ending) = decoded_slowly(&wire);
+            let size = 1 + random(9);
+            let (mut decoder, mut text) = (Decoder::default(), Vec::new());
+            let mut seen = (0, Ending::Open);
+            for piece in wire.chunks(size) {
+                let (used, ending) = decoder.decode(piece, |bytes| text.extend_from_slice(bytes));
+                seen = (seen.0 + used, ending);
+                if ending != Ending::Open {
+                    break;
+                }
+            }
+            assert_eq!(seen, (end, ending), "{wire:?} by {size}");
+            // What is given of a text that is refused does not matter.
+            assert!(
+                ending == Ending::BareNewline || text == slow[..text.len()],
+                "{wire:?} by {size}"
+            );
+            assert!(ending != Ending::Complete || text == slow, "{wire:?} by {size}");
+
+            let mut encoder = Encoder::default();
+            let mut again = Vec::new();
+            slow.chunks(size).for_each(|piece| encoder.encode(piece, &mut again));
+            assert!(again.len() <= 3 * slow.len());
+            again.extend_from_slice(b"\r\n.\r\n");
+            assert_eq!(decoded_slowly(&again).1, again.len(), "an end inside of {again:?}");
+        }
+    }
 }
