@@ -137,8 +137,8 @@ fn recipients_are_rewritten_and_strangers_words_are_shown_safely() {
     let remote = sending.orders(REMOTE, 3).into_iter().map(|(_, recipient)| recipient);
     assert_eq!(remote.collect::<Vec<_>>(), ["plain@no-at.example", "x@y", "a\n%@c"]);
     assert!(sending.log("info msg ").contains(" from <me_too@b> "));
-    let log = sending.run.out();
-    assert!(log.contains(" to remote a/_@c\n") && log.contains(" to local A_B@B.example\n"));
+    sending.run.wait_out(" to remote a/_@c\n");
+    sending.run.wait_out(" to local A_B@B.example\n");
 }
 
 #[test]
@@ -642,7 +642,7 @@ fn many_messages_are_taken_over_in_batches() {
     }
     assert_eq!(sizes.iter().sum::<usize>(), 150);
     // deliveries began after the first batch, not after the last one
-    let log = sending.run.out();
+    let log = sending.run.wait_out("starting delivery 120:");
     let (first, last) = (log.find("starting delivery 1:"), log.rfind("new msg"));
     assert!(first.unwrap() < last.unwrap(), "{log}");
 }

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tests::{LIMIT, Running, shown, start, until};
 
 /// A running qmail-send; its log is the standard output of `run`.
@@ -57,22 +58,23 @@ pub fn sending_uncleaned(home: &Installation) -> Sending {
 /// Starts qmail-send; nobody has said anything to it yet.
 #[track_caller]
 pub fn connected(home: &Installation, cleaner: bool) -> Sending {
+    static RUNS: AtomicU32 = AtomicU32::new(0);
     let wires = if cleaner { 2 } else { 3 };
+    // new ones for each run: those of the one before may still be open
+    let folder = format!("wires-{}", RUNS.fetch_add(1, Ordering::Relaxed));
     for name in ["to0", "to1", "to2", "from0", "from1", "from2"] {
-        let name = format!("wires/{name}");
-        if !home.place().exists(&name) {
-            home.place().fifo(&name).chmod(&name, 0o666);
-        }
+        let name = format!("{folder}/{name}");
+        home.place().fifo(&name).chmod(&name, 0o666);
     }
     let nonblocking = |file: String, options: &mut OpenOptions| {
-        options.custom_flags(libc::O_NONBLOCK).open(home.join("wires").join(file))
+        options.custom_flags(libc::O_NONBLOCK).open(home.join(&folder).join(file))
     };
     let from = (0..wires)
         .map(|n| nonblocking(format!("from{n}"), OpenOptions::new().read(true)).unwrap())
         .collect::<Vec<_>>();
     let background = if cleaner { "qmail-clean <from2 >to2 2>/dev/null &" } else { "" };
     let script = format!(
-        "cd \"$QMAILHOME/wires\"; {background} \
+        "cd \"$QMAILHOME/{folder}\"; {background} \
          exec qmail-send 0>&1 1>from0 2<to0 3>from1 4<to1 5>from2 6<to2"
     );
     let mut shell = Command::new("/bin/sh");
