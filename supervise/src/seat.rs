@@ -47,9 +47,14 @@ impl Seat {
         matches!(self.sitter, Sitter::Nobody)
     }
 
-    /// When to fill it, or to look whether it has become free.
+    /// When to fill it.
     pub fn due(&self) -> Option<Instant> {
-        matches!(self.sitter, Sitter::Nobody | Sitter::Hidden).then_some(self.not_before)
+        self.is_free().then_some(self.not_before)
+    }
+
+    /// When to look whether it has become free, if nobody tells.
+    pub fn look(&self) -> Option<Instant> {
+        matches!(self.sitter, Sitter::Hidden).then_some(self.not_before)
     }
 
     /// It is due now.

@@ -96,10 +96,22 @@ impl Service {
 
     /// When something is to be done about it.
     pub fn due(&self) -> Option<Instant> {
-        if self.leaving {
-            return self.log.as_ref()?.patience;
+        let patience = self.log.as_ref().and_then(|log| log.patience);
+        let look = self.seats().filter_map(Seat::look);
+        look.chain(patience).chain(self.start_due()).min()
+    }
+
+    /// When a supervise is to be started.
+    pub fn start_due(&self) -> Option<Instant> {
+        self.seats().filter_map(Seat::due).min().filter(|_| self.present && !self.leaving)
+    }
+
+    /// Looks whether places have become free of which nobody tells.
+    pub fn look(&mut self) {
+        let hidden = |seat: &&mut Seat| seat.look().is_some_and(|time| time <= Instant::now());
+        for seat in self.seats_mut().filter(hidden) {
+            seat.find_stranger();
         }
-        self.seats().filter_map(Seat::due).min().filter(|_| self.present)
     }
 
     /// Stops it for good. Goes on in [`Service::see_off`].

@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Random, Running, fed, original, ran, root, skip, start, until};
+use tests::{LIMIT, Random, Running, as_user, fed, original, ran, root, skip, start, until};
 
 type Said = (Option<i32>, String, String);
 
@@ -292,6 +292,7 @@ fn an_awaited_start_can_be_called_off() {
     let place = services();
     place.service("a", "echo >>starts\n");
     let running = place.supervise("a");
+    place.wait_lines("a/starts", 1);
     place.wait_stat("a", "down S seconds, normally up, want up");
     place.svc(&["-d", "a"]);
     place.wait_stat("a", "down S seconds, normally up");
@@ -541,7 +542,7 @@ fn quit_leaves_the_service_running() {
         fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|to| to.ends_with("null"))
     });
     running.signal(libc::SIGQUIT);
-    let status = running.finish(LIMIT).status;
+    let status = running.wait(LIMIT);
     let expected = if original() { (None, Some(libc::SIGQUIT)) } else { (Some(111), None) };
     assert_eq!((status.code(), status.signal()), expected);
     assert!(!is_gone(pid));
@@ -582,6 +583,43 @@ fn a_killed_supervise_leaves_no_lock() {
     place.wait_stat("a", "up (pid N) S seconds");
     assert_eq!(parent(place.pid("a")), again.pid());
     assert_eq!(dismissed(&place, "a", again), said(0, ""));
+}
+
+#[test]
+fn a_system_without_room_for_a_process_is_tried_again() {
+    if !root() {
+        return skip("needs root");
+    }
+    let place = services();
+    place.service("a", STAYS).chmod("a", 0o777);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -p 0; exec \"$0\" a"]).arg(place.command("supervise").get_program());
+    let running = start(as_user(65534, 65534, shell.current_dir(place.path())));
+    let err = "supervise: warning: unable to fork for a, sleeping 60 seconds: temporary failure\n";
+    running.wait_err(err);
+    if original() {
+        // deaf for a minute
+        return;
+    }
+    // orders are obeyed meanwhile: up tries at once
+    place.svc(&["-u", "a"]);
+    running.wait_err(&err.repeat(2));
+    place.svc(&["-d", "a"]);
+    place.wait_stat("a", "down S seconds, normally up");
+    assert_eq!(dismissed(&place, "a", running), said(0, &err.repeat(2)));
+}
+
+#[test]
+fn closed_descriptors_stay_closed_for_run() {
+    let place = services();
+    place.service("a", "ls /proc/$$/fd >fds\nexec sleep 1000\n");
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "exec \"$0\" a <&- 2>&-"]).arg(place.command("supervise").get_program());
+    let running = start(shell.current_dir(place.path()));
+    let fds = place.wait_lines("a/fds", 1);
+    // the shell opens its script under a number of its choice
+    assert!(!fds.contains(&"2".to_owned()), "{fds:?}");
+    assert_eq!(dismissed(&place, "a", running), said(0, ""));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Running, fed, original, ran, skip, start, until};
+use tests::{LIMIT, Running, as_user, fed, original, ran, root, skip, start, until};
 
 /// A logger that loses nothing of what it has read when it is asked to end.
 const LOGGER: &str = "exec multilog ./main\n";
@@ -364,6 +364,78 @@ fn nothing_is_lost_when_svscan_is_killed() {
             }
         }
     });
+}
+
+#[test]
+fn a_stranger_that_only_its_lock_betrays_is_replaced_too() {
+    // 0.76 knows no strangers
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("service/a", STAYS);
+    let stranger = place.supervise("service/a");
+    let first = place.wait_pid("service/a", 0);
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", "mount --bind /dev/null /proc/locks && exec \"$0\" service"]);
+    let svscan = place.command("svscan");
+    command.arg(svscan.get_program()).current_dir(place.path());
+    command.envs(svscan.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let scan = start(&mut command);
+    until(LIMIT, "a word", || !scan.err().is_empty() || scan.ended().is_some());
+    if scan.ended().is_some() {
+        return skip("needs to mount");
+    }
+    assert_eq!(scan.err(), "svscan: info: a already supervised\n");
+    place.svc(&["-dx", "service/a"]);
+    stranger.wait(LIMIT);
+    let second = place.wait_pid("service/a", first);
+    assert_eq!(parent(parent(second)), scan.pid());
+    assert_eq!(scan.err(), "svscan: info: a already supervised\n");
+}
+
+#[test]
+fn a_stranger_is_stopped_with_the_others() {
+    // 0.76 stops nothing
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("service/a", STAYS);
+    let stranger = place.supervise("service/a");
+    let pid = place.wait_pid("service/a", 0);
+    let scan = place.svscan();
+    scan.wait_err("already supervised\n");
+    scan.signal(libc::SIGTERM);
+    assert_eq!(scan.finish(LIMIT).status.code(), Some(0));
+    assert_eq!(stranger.wait(LIMIT).code(), Some(0));
+    assert!(is_gone(pid));
+}
+
+#[test]
+fn what_the_system_has_no_room_for_is_complained_about() {
+    let place = services();
+    place.service("service/a", STAYS).service("service/a/log", STAYS);
+    let limited = |limit: &str| {
+        let svscan = place.command("svscan");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" service")]);
+        shell.arg(svscan.get_program()).current_dir(place.path());
+        shell.env_clear().envs(svscan.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        shell
+    };
+    // room for the directory, and for what svscan has open all the time, but not for two more
+    let scan = start(&mut limited(if original() { "-n 5" } else { "-n 7" }));
+    let why = "process cannot open more files";
+    scan.wait_err(&format!("svscan: warning: unable to create pipe for a: {why}\n"));
+    if !root() {
+        return skip("needs root");
+    }
+    place.service("service/b", STAYS).chmod("service", 0o777);
+    let scan = start(as_user(65534, 65534, &mut limited("-p 0")));
+    for name in ["a", "b"] {
+        scan.wait_err(&format!("svscan: warning: unable to fork for {name}: temporary failure\n"));
+    }
 }
 
 #[test]

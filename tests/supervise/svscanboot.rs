@@ -187,4 +187,11 @@ fn a_pid_file_is_for_one_that_detaches() {
     let file = place.join("no/pid").display().to_string();
     let err = format!("svscanboot: fatal: unable to open {file}: file does not exist\n");
     assert_eq!(ran(&output), (Some(111), String::new(), err));
+    let mut command = place.command("svscanboot");
+    let output = fed(command.arg("-d").env("SVDIR", place.join("gone")), "");
+    let err = format!(
+        "svscanboot: fatal: unable to chdir to {}: file does not exist\n",
+        place.join("gone").display()
+    );
+    assert_eq!(ran(&output), (Some(111), String::new(), err));
 }

@@ -38,6 +38,7 @@ fn run(words: Args) -> Result<Code> {
         return Err(Die::usage(USAGE));
     };
     let name = folder.display().to_string();
+    fd::fill_standard_until_exec().unable("open /dev/null")?;
     let signals = caught().unable(format_args!("create pipe for {name}"))?;
     std::env::set_current_dir(folder).unable(format_args!("chdir to {name}"))?;
     let want = match fs::metadata("down") {

@@ -4,6 +4,7 @@
 //! directory every few seconds only where the kernel cannot tell of changes.
 #![cfg_attr(not(test), no_main)]
 
+use base::sys::fd;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signal, Signals};
 use base::sys::spawn::Spawn;
@@ -11,7 +12,7 @@ use base::sys::wait;
 use base::{Args, Code, Result, Unable, say};
 use libc::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs;
 use std::io;
@@ -36,6 +37,7 @@ fn run(words: Args) -> Result<Code> {
     if let Some(folder) = words.first() {
         std::env::set_current_dir(folder).unable(format_args!("chdir to {}", folder.display()))?;
     }
+    fd::fill_standard_until_exec().unable("open /dev/null")?;
     let signals = caught().unable("catch signals")?;
     // Without it, orphans of a killed supervise go to process 1, and nothing else changes.
     let _ = wait::adopt_orphans();
@@ -200,17 +202,22 @@ impl Scan {
             self.read_folder();
         }
         self.admit(now);
+        let mut moved = false;
         for service in &mut self.services {
+            service.look();
             service.see_off();
-            if service.present && !service.leaving && service.due().is_some_and(|at| at <= now) {
+            if service.start_due().is_some_and(|time| time <= now) {
                 start(service, self.open_files);
+                moved |= !service.present;
             }
         }
         let before = self.services.len();
         self.services.retain(|service| !service.is_over());
-        if self.services.len() < before && !self.ending {
-            // One that came back while it was being stopped is new.
+        // One that is not where it was may have another name. One that came back while it was
+        // being stopped is new.
+        if (moved || self.services.len() < before) && !self.ending {
             self.rescan = Some(now);
+            self.stamp = None;
         }
     }
 
@@ -233,12 +240,21 @@ impl Scan {
             match fs::metadata(&name) {
                 Ok(found) if !found.is_dir() => {}
                 Ok(found) => self.found(name, Identity::of(&found)),
-                Err(why) => self.trouble(format_args!("stat {}", name.display()), &why),
+                Err(why) => self.lost_sight(&name, &why),
             }
         }
         for gone in self.newcomers.extract_if(.., |newcomer| !newcomer.present) {
             gone.forget(&self.watch);
         }
+    }
+
+    /// A service that cannot be seen for another reason than that it is gone is still there.
+    fn lost_sight(&mut self, name: &OsStr, why: &io::Error) {
+        if why.kind() != io::ErrorKind::NotFound {
+            let known = self.services.iter_mut().filter(|service| service.name() == name);
+            known.for_each(|service| service.present = true);
+        }
+        self.trouble(format_args!("stat {}", name.display()), why);
     }
 
     /// Complains, and looks again later.

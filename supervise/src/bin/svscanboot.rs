@@ -42,6 +42,8 @@ const DOTS: usize = 400;
 fn run(words: Args) -> Result<Code> {
     let options = options(words)?;
     if options.detached {
+        Folder::enter(&options.services)
+            .unable(format_args!("chdir to {}", options.services.display()))?;
         detach(options.pid_file)?;
     } else {
         redirect().unable("open /dev/null")?;
