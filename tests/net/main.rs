@@ -1,11 +1,12 @@
 //! The tests of the network programs, one module per program.
 
 mod answering;
-mod crowd;
+mod proxies;
 mod server;
 
 mod addcr;
 mod argv0;
+mod crowd;
 #[path = "date@.rs"]
 mod date_at;
 mod delcr;
@@ -17,6 +18,8 @@ mod http_at;
 mod mconnect;
 #[path = "mconnect-io.rs"]
 mod mconnect_io;
+mod proxyin;
+mod proxyout;
 mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;

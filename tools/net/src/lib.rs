@@ -20,6 +20,7 @@ pub mod ident;
 pub mod limits;
 pub mod listen;
 pub mod names;
+pub mod proxy;
 pub mod qualify;
 pub mod rules_file;
 pub mod visit;
