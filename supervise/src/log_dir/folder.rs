@@ -1,0 +1,134 @@
+//! The folder of a log: its files, and how they get their final names.
+
+use crate::log_script::Settings;
+use crate::patience::Patience;
+use base::sys::clock;
+use base::tai64::{self, LABEL};
+use base::{Result, Unable};
+use std::ffi::{OsStr, OsString};
+use std::fmt::Display;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The mode of a file that is complete and safe on disk.
+pub const COMPLETE: u32 = 0o744;
+/// The mode of a file that is still written to.
+pub const IN_PROGRESS: u32 = 0o644;
+
+/// An open folder. Its files go by their bare names in the current folder of the process: so it
+/// may be moved while it is open, and a processor starts inside it.
+pub struct Folder {
+    /// As on the command line.
+    pub name: PathBuf,
+    pub settings: Settings,
+    pub patience: Patience,
+    handle: File,
+}
+
+impl Folder {
+    /// Opens a folder, or makes it with mode 700.
+    pub fn open(name: PathBuf, settings: Settings, patience: Patience) -> Result<Self> {
+        // That it cannot be made shows when it is opened.
+        let _ = DirBuilder::new().mode(0o700).create(&name);
+        let handle = File::open(&name).unable(format_args!("open directory {}", name.display()))?;
+        Ok(Folder { name, settings, patience, handle })
+    }
+
+    /// Makes it the current folder of the process.
+    pub fn enter(&self) -> io::Result<()> {
+        Ok(nix::unistd::fchdir(&self.handle)?)
+    }
+
+    /// As [`Folder::enter`], until it succeeds.
+    pub fn enter_at_last(&self) {
+        self.insist(format_args!("switch to {}", self.name.display()), || self.enter());
+    }
+
+    /// As [`Patience::insist`].
+    pub fn insist<T>(&self, what: impl Display, step: impl FnMut() -> io::Result<T>) -> T {
+        self.patience.insist(what, step)
+    }
+
+    /// The path of one of its files, for messages.
+    pub fn path(&self, file: impl AsRef<OsStr>) -> String {
+        format!("{}/{}", self.name.display(), file.as_ref().display())
+    }
+
+    /// Opens `file` for appending, and creates it with mode 600. Not for good: see `set_mode`.
+    pub fn append_to(&self, file: &str) -> io::Result<File> {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(file)
+    }
+
+    /// Gives `file` its final name, which says `time` and ends in `code`, and puts the names on
+    /// disk. A file with two names got its final one before a crash. No file is fine.
+    pub fn finish(&self, file: &str, code: &OsStr, time: Duration) {
+        let found = self.insist(format_args!("stat {}", self.path(file)), || links(file));
+        match found {
+            0 => return,
+            1 => self.link(file, code, time),
+            _ => {}
+        }
+        self.remove(file);
+        self.prune();
+        let shown = self.name.display();
+        self.insist(format_args!("write {shown} to disk"), || self.handle.sync_all());
+    }
+
+    fn link(&self, file: &str, code: &OsStr, mut time: Duration) {
+        loop {
+            let name = [&tai64::label(time)[..], b".", code.as_bytes()].concat();
+            let name = OsString::from_vec(name);
+            match fs::hard_link(file, &name) {
+                Ok(()) => return,
+                Err(why) => {
+                    self.patience.pause(format_args!("link to {}", self.path(&name)), &why);
+                    time = clock::now();
+                }
+            }
+        }
+    }
+
+    /// Removes a file that may be gone already.
+    pub fn remove(&self, file: impl AsRef<OsStr>) {
+        let file = file.as_ref();
+        self.insist(format_args!("remove {}", self.path(file)), || match fs::remove_file(file) {
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        });
+    }
+
+    /// Removes the oldest old files, so that one less than the wanted number is left.
+    fn prune(&self) {
+        let mut old = self.insist(format_args!("read {}", self.name.display()), old_files);
+        old.sort();
+        let wanted = usize::try_from(self.settings.number).unwrap_or(usize::MAX) - 1;
+        let surplus = old.len().saturating_sub(wanted);
+        for file in &old[..surplus] {
+            self.remove(file);
+        }
+    }
+}
+
+/// How many names a file has.
+fn links(file: &str) -> io::Result<u64> {
+    match fs::metadata(file) {
+        Ok(found) => Ok(found.nlink()),
+        Err(why) if why.kind() == ErrorKind::NotFound => Ok(0),
+        Err(why) => Err(why),
+    }
+}
+
+fn old_files() -> io::Result<Vec<OsString>> {
+    let names = fs::read_dir(".")?.map(|entry| Ok(entry?.file_name()));
+    let is_old = |name: &OsString| name.as_bytes().starts_with(b"@") && name.len() >= LABEL;
+    names.filter(|name| name.as_ref().map_or(true, is_old)).collect()
+}
+
+/// Sets the mode that tells what state a file is in.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(mode))
+}
