@@ -3,6 +3,7 @@
 mod envdir;
 mod envuidgid;
 mod fghack;
+mod multilog;
 mod pgrphack;
 mod readproctitle;
 mod services;

@@ -1,0 +1,210 @@
+//! multilog: write lines to logs that rotate by themselves.
+#![cfg_attr(not(test), no_main)]
+
+use base::sys::poll::{Wait, poll};
+use base::sys::signal::{self, Signals};
+use base::sys::{fd, umask};
+use base::{Args, Code, Result, Unable, say};
+use std::io::ErrorKind;
+use std::time::Instant;
+use supervise::log_dir::{Found, LogDir};
+use supervise::log_script::{Action, Script};
+use supervise::patience::Patience;
+use supervise::pattern::matches;
+use supervise::pieces::pieces;
+use supervise::status_file::StatusFile;
+
+base::program!("multilog", run);
+
+/// Bytes read at once.
+const SIZE: usize = 65536;
+
+/// Bytes of a line, time stamp included, that patterns, alerts and status files see.
+const WINDOW: usize = 1000;
+
+/// Bytes of a line that an alert shows.
+const ALERT: usize = 200;
+
+const PATIENCE: Patience = Patience { complain: |text| say::warning(text) };
+
+fn run(words: Args) -> Result<Code> {
+    umask::set(0o022);
+    // So that no log gets the number of what is closed, and messages with it.
+    fd::fill_standard().unable("open /dev/null")?;
+    let mut multilog = Multilog::open(Script::parse(&words))?;
+    let mut input = vec![0; SIZE];
+    loop {
+        multilog.flush();
+        let ready = multilog.wait();
+        if multilog.leaving && multilog.between_lines() {
+            break;
+        }
+        if ready && !multilog.read(&mut input) {
+            break;
+        }
+    }
+    multilog.close();
+    Ok(Code::DONE)
+}
+
+struct Multilog {
+    script: Script,
+    statuses: Vec<StatusFile>,
+    logs: Vec<LogDir>,
+    signals: Signals,
+    /// TERM has come.
+    leaving: bool,
+    /// The start of a line that is not decided on yet, with its time stamp; less than [`WINDOW`].
+    head: Vec<u8>,
+    /// The line has been decided on, and its rest follows.
+    inside: bool,
+    /// Numbers of the logs that the line goes to.
+    chosen: Vec<usize>,
+}
+
+impl Multilog {
+    /// Opens everything that the script names: first the status files, then the logs.
+    fn open(script: Script) -> Result<Self> {
+        let signals = Signals::catch(&[signal::TERM, signal::ALARM, signal::CHILD])
+            .unable("catch signals")?;
+        signal::unblock_all().unable("unblock signals")?;
+        let mut statuses = Vec::new();
+        for name in &script.statuses {
+            let file = StatusFile::open(name, PATIENCE);
+            statuses.push(file.unable(format_args!("create {}", name.display()))?);
+        }
+        // All paths are looked up before taking over the first log leads away from here.
+        let mut found = Vec::new();
+        for (name, settings) in &script.logs {
+            found.push(Found::open(name.clone(), settings.clone(), PATIENCE)?);
+        }
+        let logs = found.into_iter().map(Found::take_over).collect::<Result<Vec<LogDir>>>()?;
+        let head = Vec::with_capacity(WINDOW);
+        let (leaving, inside, chosen) = (false, false, Vec::new());
+        Ok(Multilog { script, statuses, logs, signals, leaving, head, inside, chosen })
+    }
+
+    /// Waits for input, and handles what else happens first. `true`: there is input.
+    fn wait(&mut self) -> bool {
+        let due = self.logs.iter().filter_map(LogDir::due).min();
+        let limit = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let mut waits = [Wait::read(fd::STDIN), Wait::read(self.signals.fd())];
+        PATIENCE.insist("wait for input", || poll(&mut waits, limit));
+        let [input, signal] = waits.map(|wait| wait.ready);
+        if signal {
+            self.signals_came();
+        }
+        self.logs.iter_mut().for_each(LogDir::attend);
+        input
+    }
+
+    fn signals_came(&mut self) {
+        for signal in self.signals.take() {
+            match signal {
+                signal::TERM => self.leaving = true,
+                signal::ALARM => self.logs.iter_mut().for_each(LogDir::rotate_now),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads and takes what is there; byte by byte up to the end of the line after TERM, so that
+    /// the next multilog finds the rest. `false` at the end of the input.
+    fn read(&mut self, input: &mut [u8]) -> bool {
+        let size = if self.leaving { 1 } else { input.len() };
+        match fd::read_once(fd::STDIN, &mut input[..size]) {
+            Ok(count) => {
+                self.take(&input[..count]);
+                count > 0
+            }
+            // Anything else that cannot be read has ended.
+            Err(why) => matches!(why.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock),
+        }
+    }
+
+    fn between_lines(&self) -> bool {
+        self.head.is_empty() && !self.inside
+    }
+
+    fn take(&mut self, input: &[u8]) {
+        for piece in pieces(input) {
+            if self.inside {
+                self.pass(piece);
+                self.inside = !piece.ends_with(b"\n");
+            } else {
+                self.begin(piece);
+            }
+        }
+    }
+
+    /// Takes a piece of a line that is not decided on yet, and decides if enough of it is there.
+    fn begin(&mut self, piece: &[u8]) {
+        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+        let complete = text.len() < piece.len();
+        if self.head.is_empty()
+            && let Some(stamp) = self.script.stamp
+        {
+            stamp.put(&mut self.head);
+        }
+        let fits = &text[..text.len().min(WINDOW - self.head.len())];
+        if !complete && self.head.len() + fits.len() < WINDOW {
+            return self.head.extend_from_slice(fits);
+        }
+        if self.head.is_empty() {
+            self.decide(fits);
+            self.pass(piece);
+        } else {
+            let mut head = std::mem::take(&mut self.head);
+            head.extend_from_slice(fits);
+            self.decide(&head);
+            self.pass(&head);
+            self.pass(&piece[fits.len()..]);
+            head.clear();
+            self.head = head;
+        }
+        self.inside = !complete;
+    }
+
+    /// Goes through the actions for a line, of which this much is seen.
+    fn decide(&mut self, line: &[u8]) {
+        let mut selected = true;
+        self.chosen.clear();
+        for action in &self.script.actions {
+            match action {
+                Action::Deselect(pattern) => selected = selected && !matches(pattern, line),
+                Action::Select(pattern) => selected = selected || matches(pattern, line),
+                _ if !selected => {}
+                Action::Alert => alert(line),
+                Action::Status(number) => self.statuses[*number].put(line),
+                Action::Log(number) => self.chosen.push(*number),
+            }
+        }
+    }
+
+    /// Hands a part of the line to its logs.
+    fn pass(&mut self, part: &[u8]) {
+        for number in &self.chosen {
+            self.logs[*number].put(part);
+        }
+    }
+
+    fn flush(&mut self) {
+        self.statuses.iter_mut().for_each(StatusFile::flush);
+        self.logs.iter_mut().for_each(LogDir::flush);
+    }
+
+    /// Ends a line without a newline, and all logs.
+    fn close(mut self) {
+        if !self.between_lines() {
+            self.take(b"\n");
+        }
+        self.flush();
+        self.logs.into_iter().for_each(LogDir::close);
+    }
+}
+
+fn alert(line: &[u8]) {
+    let (shown, rest) = line.split_at(line.len().min(ALERT));
+    let end: &[u8] = if rest.is_empty() { b"\n" } else { b"...\n" };
+    say::raw(&[shown, end].concat());
+}

@@ -1,0 +1,137 @@
+//! kill -9 at any time: every line that was visible survives exactly once.
+
+use super::{everything, lines, log, multilog, old};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Write, pipe};
+use std::os::unix::fs::MetadataExt;
+use tests::{LIMIT, Random, Scratch, fed, killed, original, scratch, start_on, until};
+
+/// The lines that somebody can see in the log `m`, in whatever state it is: each file once.
+fn visible(place: &Scratch) -> Vec<String> {
+    let names = place.names("m");
+    // what a processor writes takes the place of previous when it is complete
+    let processed = names.contains(&"processed".into()) && place.mode("m/processed") & 0o100 != 0;
+    let latest = if processed { "processed" } else { "previous" };
+    let holds_lines =
+        |name: &&String| name.starts_with('@') || [latest, "current"].contains(&&name[..]);
+    let mut files = BTreeMap::new();
+    for name in names.iter().filter(holds_lines) {
+        let path = place.join(format!("m/{name}"));
+        files.insert(fs::metadata(&path).unwrap().ino(), fs::read_to_string(path).unwrap());
+    }
+    let lines = files.values().flat_map(|text| text.split_inclusive('\n'));
+    lines.map(str::to_owned).collect()
+}
+
+/// Kills it at one step after the other of a rotation, and starts it again.
+fn killed_at_every_step(words: &[&str]) {
+    let words = [&["s4096", "n1000"], words, &["./m"]].concat();
+    let mut steps = 0;
+    for kind in ["fsync", "/^rename", "openat", "chmod", "fchmod", "/^link", "unlink", "write"] {
+        for number in 1.. {
+            let place = scratch();
+            let Some(mut command) = killed(kind, number, &multilog(&place, &words)) else { return };
+            let first = fed(&mut command, lines(9000));
+            if place.exists("m") {
+                recovered(&place, &words, &format!("{kind} {number}"));
+            }
+            if first.status.success() {
+                break;
+            }
+            steps += 1;
+        }
+    }
+    assert!(steps > 30, "only {steps} steps");
+}
+
+/// Starts it again, and finds what was visible before, each line once.
+#[track_caller]
+fn recovered(place: &Scratch, words: &[&str], step: &str) {
+    let mut seen = visible(place);
+    log(place, words, "last\n");
+    let mut kept: Vec<_> = everything(place).split_inclusive('\n').map(str::to_owned).collect();
+    assert_eq!(kept.pop().as_deref(), Some("last\n"), "{step}");
+    seen.sort();
+    kept.sort();
+    assert_eq!(kept, seen, "{step}");
+    let mut others = place.names("m");
+    others.retain(|name| !name.starts_with('@'));
+    assert_eq!(others, ["current", "lock", "state"], "{step}");
+}
+
+#[test]
+fn killed_at_every_step_of_a_rotation() {
+    killed_at_every_step(&[]);
+}
+
+#[test]
+fn killed_at_every_step_around_a_processor() {
+    killed_at_every_step(&["!cat"]);
+}
+
+#[test]
+fn killed_at_random_while_it_logs_a_hundred_thousand_lines() {
+    const LINES: u32 = 100_000;
+    let place = scratch();
+    let words = ["s16384", "n100000", "./m"];
+    let (reader, mut writer) = pipe().unwrap();
+    // as svscan does, the test keeps the pipe while multilog comes and goes
+    let feeder = std::thread::spawn(move || {
+        for number in 0..LINES {
+            writeln!(writer, "line {number}").unwrap();
+        }
+    });
+    let mut random = Random::new(9);
+    let mut seen = BTreeSet::new();
+    let mut kills = 0;
+    while !feeder.is_finished() {
+        let running = start_on(reader.try_clone().unwrap(), &mut multilog(&place, &words));
+        let count = || if place.exists("m") { place.names("m").len() } else { 0 };
+        let enough = count() + random.below(12);
+        until(LIMIT, "some files", || {
+            count() >= enough || feeder.is_finished() || running.ended().is_some()
+        });
+        (0..random.below(20_000)).for_each(|_| std::hint::spin_loop());
+        running.signal(libc::SIGKILL);
+        running.wait(LIMIT);
+        kills += 1;
+        if place.exists("m") {
+            seen.extend(visible(&place).into_iter().filter(|line| line.ends_with('\n')));
+        }
+    }
+    feeder.join().unwrap();
+    assert!(kills > 5, "only {kills} kills");
+    assert_eq!(start_on(reader, &mut multilog(&place, &words)).wait(LIMIT).code(), Some(0));
+    let text = everything(&place);
+    let mut counts = BTreeMap::new();
+    text.split_inclusive('\n').for_each(|line| *counts.entry(line).or_insert(0) += 1);
+    let wrong: Vec<_> = seen.iter().filter(|line| counts.get(line.as_str()) != Some(&1)).collect();
+    assert_eq!(wrong, [""; 0]);
+    let twice: Vec<_> =
+        counts.iter().filter(|(line, count)| **count > 1 && line.starts_with("line")).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    assert!(!old(&place).is_empty());
+}
+
+#[test]
+fn what_the_processor_has_not_finished_is_kept_as_it_was() {
+    // the original does not log while the processor works
+    if original() {
+        return;
+    }
+    let place = scratch();
+    place.fifo("gate");
+    let words = ["s4096", "n100", "!read x <../gate; tr a-z A-Z", "./m"];
+    let (reader, mut writer) = pipe().unwrap();
+    let running = start_on(reader, &mut multilog(&place, &words));
+    writer.write_all(lines(5000).as_bytes()).unwrap();
+    until(LIMIT, "the line after the rotation", || {
+        place.exists("m/previous") && visible(&place).len() == lines(5000).lines().count()
+    });
+    running.signal(libc::SIGKILL);
+    running.wait(LIMIT);
+    log(&place, &["./m"], "");
+    assert!(old(&place).iter().all(|name| name.ends_with(".u")));
+    assert_eq!(everything(&place), lines(5000));
+}

@@ -1,0 +1,197 @@
+//! Disks that are full or broken: it complains, pauses, and loses nothing.
+
+use super::{everything, lines, multilog, old};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use tests::{LIMIT, Scratch, failing, original, ran, root, scratch, skip, start, until};
+
+/// What a log is that has been through one failed system call, and what was said about it.
+fn after_one_failure(
+    place: &Scratch,
+    (kinds, error, number): (&str, &str, u32),
+    words: &[&str],
+) -> Option<String> {
+    let words = [&["s4096", "n100"], words, &["./m", "=status"]].concat();
+    let mut command = failing(kinds, error, number, &multilog(place, &words))?;
+    let mut running = start(&mut command);
+    running.write(lines(4110));
+    let (code, _, err) = ran(&running.finish(LIMIT));
+    assert_eq!(code, Some(0), "{kinds} {number}: {err}");
+    assert_eq!((everything(place), old(place).len()), (lines(4110), 1), "{kinds} {number}");
+    let mut others = place.names("m");
+    others.retain(|name| !name.starts_with('@'));
+    assert_eq!(others, ["current", "lock", "state"], "{kinds} {number}");
+    Some(err)
+}
+
+/// Each failing call, and what is said: with a label, it ends before it. All run at the same time,
+/// because each pauses.
+fn said_about(cases: &'static [(&str, &str, u32, &[&str], &str)]) {
+    std::thread::scope(|scope| {
+        for (kinds, error, number, words, text) in cases {
+            scope.spawn(move || {
+                let place = scratch();
+                let failure = (*kinds, *error, *number);
+                let Some(err) = after_one_failure(&place, failure, words) else { return };
+                let (start, end) = text.split_once('@').unwrap_or((text, ""));
+                let fits = err.starts_with(&format!("multilog: warning: {start}"))
+                    && err.ends_with(&format!("{end}\n"))
+                    && err.lines().count() == 1;
+                assert!(fits, "{kinds} {number}: {err}");
+            });
+        }
+    });
+}
+
+#[test]
+fn every_step_of_a_rotation_is_tried_again() {
+    // the numbers are of our calls
+    if original() {
+        return;
+    }
+    said_about(&[
+        (
+            "fsync",
+            "EIO",
+            1,
+            &[],
+            "unable to write ./m/current to disk, pausing: input/output error",
+        ),
+        (
+            "rename",
+            "EACCES",
+            1,
+            &[],
+            "unable to rename current to previous in directory ./m, pausing: access denied",
+        ),
+        (
+            "fchmod",
+            "EPERM",
+            2,
+            &[],
+            "unable to set mode of ./m/current, pausing: permission denied",
+        ),
+        (
+            "chmod",
+            "EPERM",
+            1,
+            &[],
+            "unable to set mode of ./m/previous, pausing: permission denied",
+        ),
+        (
+            "link,linkat",
+            "EEXIST",
+            1,
+            &[],
+            "unable to link to ./m/@.s, pausing: file already exists",
+        ),
+        ("unlink", "EBUSY", 4, &[], "unable to remove ./m/previous, pausing: device busy"),
+        ("getdents64", "EIO", 1, &[], "unable to read ./m, pausing: input/output error"),
+        ("fsync", "EIO", 2, &[], "unable to write ./m to disk, pausing: input/output error"),
+        ("fchdir", "EIO", 3, &[], "unable to switch to ./m, pausing: input/output error"),
+    ]);
+}
+
+#[test]
+fn every_step_around_a_processor_is_tried_again() {
+    // the numbers are of our calls
+    if original() {
+        return;
+    }
+    said_about(&[
+        (
+            "fork,clone,clone3",
+            "EAGAIN",
+            1,
+            &["!cat"],
+            "unable to fork for processor in ./m, pausing: temporary failure",
+        ),
+        (
+            "fsync",
+            "EIO",
+            2,
+            &["!cat"],
+            "unable to write ./m/processed to disk, pausing: input/output error",
+        ),
+        (
+            "fchmod",
+            "EPERM",
+            3,
+            &["!cat"],
+            "unable to set mode of ./m/processed, pausing: permission denied",
+        ),
+        (
+            "fsync",
+            "EIO",
+            3,
+            &["!cat"],
+            "unable to write ./m/newstate to disk, pausing: input/output error",
+        ),
+        (
+            "rename",
+            "EACCES",
+            2,
+            &["!cat"],
+            "unable to rename newstate to state in directory ./m, pausing: access denied",
+        ),
+    ]);
+}
+
+#[test]
+fn what_could_not_be_written_is_written_later() {
+    // the numbers are of our calls
+    if original() {
+        return;
+    }
+    said_about(&[
+        ("write", "ENOSPC", 2, &[], "unable to write to ./m/current, pausing: out of disk space"),
+        ("write", "EDQUOT", 1, &[], "unable to write status, pausing: disk quota exceeded"),
+        (
+            "lseek",
+            "EIO",
+            1,
+            &[],
+            "unable to move to beginning of status, pausing: input/output error",
+        ),
+        ("poll", "ENOMEM", 1, &[], "unable to wait for input, pausing: out of memory"),
+    ]);
+}
+
+/// A small file system of its own, until the test ends.
+struct SmallDisk<'a>(&'a Scratch);
+
+impl SmallDisk<'_> {
+    fn mount(place: &Scratch) -> Option<SmallDisk<'_>> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(place.path());
+        mount.status().is_ok_and(|status| status.success()).then_some(SmallDisk(place))
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    if !root() {
+        return skip("needs root");
+    }
+    let place = scratch();
+    let Some(_disk) = SmallDisk::mount(&place) else { return skip("needs a mount") };
+    place.write("ballast", vec![0; 30_000]);
+    let mut command = multilog(&place, &["s16777215", "./m"]);
+    let mut running = start(&mut command);
+    running.write(lines(50_000));
+    let said = "multilog: warning: unable to write to ./m/current, pausing: out of disk space\n";
+    let began = Instant::now();
+    running.wait_err(said);
+    running.wait_err(&[said, said].concat());
+    assert!(began.elapsed() >= Duration::from_secs(4));
+    std::fs::remove_file(place.join("ballast")).unwrap();
+    until(LIMIT, "the rest", || everything(&place) == lines(50_000));
+    assert_eq!(running.finish(LIMIT).status.code(), Some(0));
+    assert_eq!(everything(&place), lines(50_000));
+}
