@@ -1,11 +1,12 @@
 //! A whole qmail home in a scratch folder, owned and run by one ordinary user: the "alone" mode
 //! of design.md, so that tests of mail programs need neither root nor accounts.
 
-use std::fs;
+use std::fs::{self, FileTimes};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tests::{Running, Scratch, as_user, bin, fed, program, root, scratch, start};
+use std::time::{Duration, SystemTime};
+use tests::{LIMIT, Running, Scratch, as_user, bin, fed, program, root, scratch, start, until};
 
 /// Folders of `mess`, `info`, `local` and `remote`: what installations have unless built otherwise.
 const SPLIT: u64 = 23;
@@ -102,6 +103,16 @@ impl Installation {
         self.give(name)
     }
 
+    /// Puts one of our programs in the place of another, say a qmail-rspawn as qmail-lspawn: the
+    /// protocol is the same.
+    #[track_caller]
+    pub fn link(&self, name: &str, program: &str) -> &Installation {
+        let name = Path::new("bin").join(name);
+        let _ = fs::remove_file(self.join(&name));
+        symlink(bin(program), self.join(&name)).unwrap();
+        self
+    }
+
     /// A program of ours, run as the user of the installation, with `QMAILHOME` set and `bin/` in
     /// front of its PATH.
     #[track_caller]
@@ -167,6 +178,38 @@ impl Installation {
         let mut numbers: Vec<u64> = names.iter().map(|name| name.parse().unwrap()).collect();
         numbers.sort();
         numbers
+    }
+
+    /// The only message number in a folder of the queue.
+    #[track_caller]
+    pub fn only(&self, folder: &str) -> u64 {
+        let numbers = self.numbers(folder);
+        assert_eq!(numbers.len(), 1, "{folder}: {numbers:?}");
+        numbers[0]
+    }
+
+    /// The folders of the queue in which any message has files.
+    pub fn folders(&self) -> Vec<&'static str> {
+        let all = ["mess", "intd", "todo", "info", "local", "remote", "bounce"];
+        all.into_iter().filter(|folder| !self.numbers(folder).is_empty()).collect()
+    }
+
+    /// Waits until no message has any file.
+    #[track_caller]
+    pub fn wait_empty(&self) {
+        until(LIMIT, "the queue is empty", || self.folders().is_empty());
+    }
+
+    /// Makes a file of a message.
+    pub fn put(&self, folder: &str, number: u64, text: &str) -> &Installation {
+        self.write(self.file(folder, number), text)
+    }
+
+    /// Has a file of a message read and changed last so many seconds ago.
+    pub fn set_age(&self, folder: &str, number: u64, age: u64) {
+        let then = SystemTime::now() - Duration::from_secs(age);
+        let file = fs::File::open(self.join(self.file(folder, number))).unwrap();
+        file.set_times(FileTimes::new().set_accessed(then).set_modified(then)).unwrap();
     }
 
     /// The path of a message's file, relative to the home: `queue/mess/7/1234`.

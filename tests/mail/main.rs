@@ -1,10 +1,11 @@
 //! The tests of the mail programs, one module per program.
 
-#[allow(dead_code)] // Its users come one by one.
 mod installation;
 mod sending;
 
+mod accidents;
 mod accounts;
+mod bounces;
 mod deliveries;
 mod forward;
 mod home;

@@ -1,4 +1,4 @@
-//! qmail-send: rewriting, deliveries, retries, bounces, and the queue after any accident.
+//! qmail-send: rewriting, deliveries, retries, signals, starting. See also `bounces` and `accidents`.
 
 use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, Order, REMOTE, connected, sending, sending_uncleaned};
@@ -7,46 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 use tests::{LIMIT, shown, until};
 
-/// The only message in a folder of the queue.
-#[track_caller]
-fn only(home: &Installation, folder: &str) -> u64 {
-    let numbers = home.numbers(folder);
-    assert_eq!(numbers.len(), 1, "{folder}: {numbers:?}");
-    numbers[0]
-}
-
-/// The folders in which any message has files.
-fn folders(home: &Installation) -> Vec<&'static str> {
-    let all = ["mess", "intd", "todo", "info", "local", "remote", "bounce"];
-    all.into_iter().filter(|folder| !home.numbers(folder).is_empty()).collect()
-}
-
-#[track_caller]
-fn wait_empty(home: &Installation) {
-    until(LIMIT, "the queue is empty", || folders(home).is_empty());
-}
-
-/// Makes a file of a message.
-fn put(home: &Installation, folder: &str, number: u64, text: &str) {
-    home.write(home.file(folder, number), text);
-}
-
-/// Sets when a file was read and changed last, in seconds before now.
-fn set_age(home: &Installation, folder: &str, number: u64, age: u64) {
-    let then = SystemTime::now() - Duration::from_secs(age);
-    let file = fs::File::open(home.join(home.file(folder, number))).unwrap();
-    file.set_times(FileTimes::new().set_accessed(then).set_modified(then)).unwrap();
-}
-
-fn seconds(of: SystemTime) -> u64 {
-    of.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
-}
-
 #[test]
 fn a_message_goes_through_the_queue() {
     let home = installation();
     home.send("text\n", "me@b.example", &["you@a.example", "he@c.example", "she@d.example"]);
-    let number = only(&home, "todo");
+    let number = home.only("todo");
     let envelope = home.place().text(home.file("todo", number));
     let mut fields = envelope.split('\0');
     let (uid, pid) = (&fields.next().unwrap()[1..], &fields.next().unwrap()[1..]);
@@ -62,7 +27,7 @@ fn a_message_goes_through_the_queue() {
     assert_eq!(sending.order(LOCAL), order(0, "you@a.example"));
     assert_eq!(sending.order(REMOTE), order(0, "he@c.example"));
     assert_eq!(sending.order(REMOTE), order(1, "she@d.example"));
-    assert_eq!(folders(&home), ["mess", "info", "local", "remote"]);
+    assert_eq!(home.folders(), ["mess", "info", "local", "remote"]);
     let of = |folder: &str| home.place().text(home.file(folder, number));
     assert_eq!(of("info"), "Fme@b.example\0");
     assert_eq!(of("local"), "Tyou@a.example\0");
@@ -76,7 +41,7 @@ fn a_message_goes_through_the_queue() {
     sending.log("delivery 1: ");
     until(LIMIT, "local goes", || !home.place().exists(home.file("local", number)));
     sending.report(REMOTE, 0, "K");
-    wait_empty(&home);
+    home.wait_empty();
     let expected = format!(
         "status: local 0/10 remote 0/20\n\
          new msg {number}\n\
@@ -107,7 +72,7 @@ fn a_message_that_comes_later_pulls_the_trigger() {
         home.send("text\n", "", &[&format!("{n}@a.example")]);
         assert_eq!(sending.answer(LOCAL, "K"), format!("{n}@a.example"));
     }
-    wait_empty(&home);
+    home.wait_empty();
 }
 
 #[test]
@@ -116,7 +81,7 @@ fn a_message_to_nobody_ends_at_once() {
     home.send("text\n", "me@a.example", &[]);
     let sending = sending(&home);
     sending.log("end msg ");
-    wait_empty(&home);
+    home.wait_empty();
 }
 
 #[test]
@@ -170,7 +135,7 @@ fn deliveries_fill_the_lowest_free_slots_and_no_more() {
     for number in 0..3 {
         sending.report(REMOTE, number, "K");
     }
-    wait_empty(&home);
+    home.wait_empty();
     assert!(!sending.stop().contains("remote 4/3"));
 }
 
@@ -198,7 +163,7 @@ fn a_concurrency_of_zero_holds_the_mail() {
     sending.log("status: local 0/0 remote 0/20");
     sending.log("delivery 1: success");
     assert!(sending.is_silent(LOCAL));
-    assert_eq!(folders(&home), ["mess", "info", "local"]);
+    assert_eq!(home.folders(), ["mess", "info", "local"]);
 }
 
 #[test]
@@ -219,7 +184,7 @@ fn hundreds_of_deliveries_run_at_once() {
     for _ in 255..300 {
         sending.answer(REMOTE, "K");
     }
-    wait_empty(&home);
+    home.wait_empty();
 }
 
 #[test]
@@ -227,7 +192,7 @@ fn what_has_failed_for_now_is_tried_again_and_the_time_is_kept() {
     let home = installation();
     home.send("text\n", "", &["a@b", "c@a.example"]);
     let mut first = sending(&home);
-    let number = only(&home, "mess");
+    let number = home.only("mess");
     assert_eq!(first.answer(REMOTE, "Znot now\n"), "a@b");
     assert_eq!(first.answer(LOCAL, "Znot now\n"), "c@a.example");
     first.log("delivery 1: deferral: not_now/");
@@ -242,24 +207,24 @@ fn what_has_failed_for_now_is_tried_again_and_the_time_is_kept() {
     second.run.signal(libc::SIGALRM);
     assert_eq!(second.answer(REMOTE, "K"), "a@b");
     assert_eq!(second.answer(LOCAL, "K"), "c@a.example");
-    wait_empty(&home);
+    home.wait_empty();
 }
 
 #[test]
 fn a_message_that_is_due_is_tried_at_the_start() {
     let home = installation();
     for (number, text) in [(46, "Ta@b\0Dc@d\0Te@f\0"), (47, "Tlater@b\0")] {
-        put(&home, "mess", number, "text\n");
-        put(&home, "info", number, "Fme@b\0");
-        put(&home, "remote", number, text);
+        home.put("mess", number, "text\n");
+        home.put("info", number, "Fme@b\0");
+        home.put("remote", number, text);
     }
-    set_age(&home, "info", 46, 86_400);
-    set_age(&home, "remote", 46, 10);
+    home.set_age("info", 46, 86_400);
+    home.set_age("remote", 46, 10);
     let tomorrow = FileTimes::new().set_modified(SystemTime::now() + Duration::from_secs(86_400));
     let file = fs::File::open(home.join(home.file("remote", 47))).unwrap();
     file.set_times(tomorrow).unwrap();
     let mut sending = sending(&home);
-    let now = seconds(SystemTime::now());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     assert_eq!(sending.orders(REMOTE, 2), [(0, "a@b".into()), (1, "e@f".into())]);
     sending.report(REMOTE, 0, "K");
     sending.report(REMOTE, 1, "Z");
@@ -291,208 +256,13 @@ fn odd_reports_do_no_harm() {
     assert_eq!(log.matches(warning).count(), 3);
 }
 
-/// What is in the queue besides `number`, once its bounce has been taken over: sender and
-/// recipients, and message without its first two lines.
-#[track_caller]
-fn bounced(home: &Installation, number: u64) -> (String, String) {
-    until(LIMIT, "the bounce waits", || {
-        home.numbers("info").len() == 1 && home.numbers("todo").is_empty()
-    });
-    let others: Vec<u64> = home.numbers("mess").into_iter().filter(|n| *n != number).collect();
-    assert_eq!(others.len(), 1);
-    let info = home.place().text(home.file("info", others[0]));
-    let recipients = ["local", "remote"].map(|folder| home.file(folder, others[0]));
-    let recipients = recipients.iter().filter(|file| home.place().exists(file));
-    let recipients: String = recipients.map(|file| home.place().text(file)).collect();
-    let text = home.place().text(home.file("mess", others[0]));
-    let (received, rest) = text.split_once('\n').unwrap();
-    let (date, rest) = rest.split_once('\n').unwrap();
-    assert!(received.starts_with("Received: (qmail ") && date.starts_with("Date: "), "{text}");
-    assert!(date.ends_with(" -0000"));
-    (info + &recipients, rest.into())
-}
-
-/// Has a message bounce, and waits until the bounce waits for its delivery.
-#[track_caller]
-fn bounce(home: &Installation, sender: &str, recipients: &[(&str, &str)]) -> (String, String) {
-    let names: Vec<&str> = recipients.iter().map(|(name, _)| *name).collect();
-    home.send("Subject: hello\n\ntext\n", sender, &names);
-    let number = only(home, "todo");
-    let mut sending = sending(home);
-    for (_, report) in recipients {
-        sending.answer(REMOTE, report);
-    }
-    sending.log(&format!("bounce msg {number} qp "));
-    sending.log(&format!("end msg {number}"));
-    bounced(home, number)
-}
-
-/// An installation that holds local mail, which bounces are.
-fn holding() -> Installation {
-    let home = installation();
-    home.control("concurrencylocal", "0\n").control("locals", "here.example\n");
-    home
-}
-
-#[test]
-fn a_bounce_is_qsbmf_byte_for_byte() {
-    let home = holding();
-    home.control("bouncefrom", "the mailer\n").control("bouncehost", "bounce.example\n");
-    home.control("virtualdomains", "v.example:\n");
-    let recipients = [
-        ("a@b.example", "DSorry, no.\n\nReally\n"),
-        ("good@b.example", "Kfine\n"),
-        ("c d@b.example", "Dgone"),
-    ];
-    let (envelope, text) = bounce(&home, "me too@here.example", &recipients);
-    assert_eq!(envelope, "F\0Tme too@here.example\0");
-    let expected = "From: \"the mailer\"@bounce.example\n\
-        To: \"me too\"@here.example\n\
-        Subject: failure notice\n\
-        \n\
-        Hi. This is the qmail-send program at bounce.example.\n\
-        I'm afraid I wasn't able to deliver your message to the following addresses.\n\
-        This is a permanent error; I've given up. Sorry it didn't work out.\n\
-        \n\
-        <a@b.example>:\n\
-        Sorry, no.\n\
-        /Really\n\
-        \n\
-        <c d@b.example>:\n\
-        gone\n\
-        \n\
-        --- Below this line is a copy of the message.\n\
-        \n\
-        Return-Path: <\"me too\"@here.example>\n";
-    let (before, copy) = text.split_once("Received: ").unwrap();
-    assert_eq!(before, expected);
-    assert!(copy.starts_with("(qmail ") && copy.ends_with("\nSubject: hello\n\ntext\n"), "{copy}");
-}
-
-#[test]
-fn a_double_bounce_goes_to_the_postmaster() {
-    let home = holding();
-    home.control("doublebouncehost", "here.example\n");
-    let (envelope, text) = bounce(&home, "", &[("a@b", "Dno\n")]);
-    assert_eq!(envelope, "F#@[]\0Tpostmaster@here.example\0");
-    let expected = "From: MAILER-DAEMON@a.example\n\
-        To: postmaster@here.example\n\
-        Subject: failure notice\n\
-        \n\
-        Hi. This is the qmail-send program at a.example.\n\
-        I tried to deliver a bounce message to this address, but the bounce bounced!\n\
-        \n\
-        <a@b>:\n\
-        no\n\
-        \n\
-        --- Below this line is the original bounce.\n\
-        \n\
-        Return-Path: <>\n";
-    assert_eq!(text.split_once("Received: ").unwrap().0, expected);
-}
-
-#[test]
-fn bounces_that_nobody_wants_are_discarded() {
-    for (sender, words) in [("#@[]", "triple"), ("", "double")] {
-        let home = holding();
-        home.control("doublebounceto", "\n");
-        home.send("text\n", sender, &["a@b"]);
-        let number = only(&home, "todo");
-        let mut sending = sending(&home);
-        sending.answer(REMOTE, "Dno\n");
-        sending.log(&format!("{words} bounce: discarding bounce/{number}"));
-        wait_empty(&home);
-    }
-}
-
-#[test]
-fn the_bounce_of_a_list_goes_to_its_owner() {
-    let (envelope, text) = bounce(&holding(), "owner-@here.example-@[]", &[("a@b", "Dno\n")]);
-    assert_eq!(envelope, "F\0Towner-@here.example\0");
-    assert!(text.contains("\nReturn-Path: <\"owner-@here.example-\"@[]>\n"), "{text}");
-}
-
-#[test]
-fn the_copy_in_a_bounce_may_be_cut() {
-    let home = holding();
-    home.control("bouncemaxbytes", "9\n");
-    let (_, text) = bounce(&home, "me@here.example", &[("a@b", "Dno\n")]);
-    assert!(text.ends_with("\nReceived:\n--- Rest of message truncated.\n"), "{text}");
-}
-
-#[test]
-fn the_prefix_of_a_virtual_domain_is_not_shown_in_a_bounce() {
-    let home = installation();
-    home.control("locals", "here.example\n").control("concurrencyremote", "0\n");
-    home.control("virtualdomains", "v.example:vee\nx@w.example:ex\n");
-    home.send("text\n", "me@far.example", &["ann@v.example", "x@w.example"]);
-    let number = only(&home, "todo");
-    let mut sending = sending(&home);
-    assert_eq!(sending.answer(LOCAL, "Dno\n"), "vee-ann@v.example");
-    assert_eq!(sending.answer(LOCAL, "Dno\n"), "ex-x@w.example");
-    sending.log(&format!("end msg {number}"));
-    let text = bounced(&home, number).1;
-    assert!(text.contains("\n<ann@v.example>:\nno\n\n<x@w.example>:\nno\n"), "{text}");
-}
-
-#[test]
-fn a_message_that_is_too_old_is_tried_once_more_and_bounces() {
-    let home = holding();
-    home.control("queuelifetime", "1000\n");
-    put(&home, "mess", 46, "text\n");
-    put(&home, "info", 46, "Fme@here.example\0");
-    put(&home, "remote", 46, "Ta@b\0");
-    set_age(&home, "info", 46, 1010);
-    let mut sending = sending(&home);
-    sending.answer(REMOTE, "Znot now\n");
-    let words = "I'm not going to try again; this message has been in the queue too long.\n";
-    let shown = words.replace(' ', "_").replace('\n', "/");
-    assert_eq!(sending.log("delivery 1: "), format!("delivery 1: failure: not_now/{shown}"));
-    sending.log("end msg 46");
-    assert!(bounced(&home, 46).1.contains(&format!("\n<a@b>:\nnot now\n{words}\n---")));
-}
-
-#[test]
-fn a_bounce_that_cannot_be_queued_is_queued_later() {
-    let home = holding();
-    home.script("qmail-queue", "cat >/dev/null; exit 53");
-    put(&home, "mess", 46, "text\n");
-    put(&home, "info", 46, "Fme@here.example\0");
-    put(&home, "bounce", 46, "<a@b>:\nno\n\n");
-    let sending = sending(&home);
-    sending.log("warning: trouble injecting bounce message, will try later");
-    assert_eq!(folders(&home), ["mess", "info", "bounce"]);
-    fs::remove_file(home.join("bin/qmail-queue")).unwrap();
-    std::os::unix::fs::symlink(tests::bin("qmail-queue"), home.join("bin/qmail-queue")).unwrap();
-    sending.run.signal(libc::SIGALRM);
-    sending.log("bounce msg 46 qp ");
-    sending.log("end msg 46");
-}
-
-#[test]
-fn a_failure_that_cannot_be_noted_is_no_failure_yet() {
-    let home = holding();
-    home.send("text\n", "me@here.example", &["a@b"]);
-    let number = only(&home, "todo");
-    let bounces = home.join("queue/bounce");
-    fs::rename(&bounces, home.join("away")).unwrap();
-    let mut sending = sending(&home);
-    sending.answer(REMOTE, "Dno\n");
-    sending.log("alert: unable to append to bounce message; HELP! sleeping...");
-    assert_eq!(home.place().text(home.file("remote", number)), "Ta@b\0");
-    fs::rename(home.join("away"), &bounces).unwrap();
-    sending.run.signal(libc::SIGALRM);
-    sending.answer(REMOTE, "Dno\n");
-    sending.log(&format!("bounce msg {number} qp "));
-}
-
 #[test]
 fn term_waits_for_deliveries_and_begins_no_others() {
     let home = installation();
     home.control("concurrencyremote", "1\n");
     home.send("text\n", "", &["a@b", "c@d"]);
     let mut sending = sending(&home);
-    let number = only(&home, "mess");
+    let number = home.only("mess");
     sending.orders(REMOTE, 1);
     sending.run.signal(libc::SIGTERM);
     home.send("text\n", "", &["e@f"]);
@@ -573,7 +343,7 @@ fn a_lost_spawner_ends_it_and_the_other_one_may_finish() {
     sending.log("alert: oh no! lost spawn connection! dying...");
     sending.report(LOCAL, 0, "Kfine\n");
     assert!(sending.end(0).ends_with("status: exiting\n"));
-    assert_eq!(folders(&home), ["mess", "info", "remote"]);
+    assert_eq!(home.folders(), ["mess", "info", "remote"]);
 }
 
 #[test]
@@ -590,7 +360,7 @@ fn a_lost_qmail_clean_ends_it() {
 fn a_failing_qmail_clean_is_a_warning_and_the_message_waits() {
     let home = installation();
     home.send("text\n", "", &["a@b"]);
-    let number = only(&home, "todo");
+    let number = home.only("todo");
     let mut sending = sending_uncleaned(&home);
     assert_eq!(sending.request(), format!("todo/{number}"));
     sending.say(CLEAN, "!");
@@ -658,119 +428,6 @@ fn names_that_are_no_numbers_are_left_alone() {
     sending.log("end msg ");
     assert!(!sending.stop().contains("warning"));
     assert_eq!(home.place().names("queue/todo"), ["-1", ".hidden", "12x"]);
-}
-
-#[test]
-fn damaged_files_are_named_and_nothing_is_lost() {
-    let home = installation();
-    for (number, todo) in [(46, "u1\0p2\0Fa@b\0Xc@d\0Te@f\0"), (47, "u1\0p2\0Fa@b\0Tc")] {
-        put(&home, "mess", number, "text\n");
-        put(&home, "todo", number, todo);
-    }
-    put(&home, "todo", 48, "u1\0p2\0Fa@b\0Tc@d\0");
-    for (number, remote, info) in
-        [(50, "Ta@b\0Qc@d\0", "Fme\0"), (51, "Ta@b\0", "Gme\0"), (52, "Ta@b\0", "")]
-    {
-        put(&home, "mess", number, "text\n");
-        put(&home, "info", number, info);
-        put(&home, "remote", number, remote);
-    }
-    let mut sending = sending(&home);
-    assert_eq!(sending.answer(REMOTE, "Kfine\n"), "a@b");
-    for line in [
-        "warning: unknown record type in todo/46!",
-        "warning: trouble reading todo/47",
-        "warning: unable to stat mess/2/48; will try again later",
-        "warning: unknown record type in remote/4/50!",
-        "warning: unknown record type in info/5/51!",
-        "warning: unknown record type in info/6/52!",
-    ] {
-        sending.log(line);
-    }
-    sending.log("delivery 1: success");
-    sending.stop();
-    assert_eq!(home.place().text(home.file("remote", 50)), "Da@b\0Qc@d\0");
-    assert_eq!(home.numbers("todo"), [46, 47, 48]);
-    assert_eq!(home.numbers("info"), [50, 51, 52]);
-}
-
-#[test]
-fn each_state_of_the_queue_goes_on_where_it_was() {
-    let home = installation();
-    let old = 37 * 3600;
-    // S2 and S3, long ago and just now
-    for (number, age, folders) in [
-        (100, old, &["mess"][..]),
-        (101, old, &["mess", "intd"]),
-        (102, 0, &["mess"]),
-        (103, 0, &["mess", "intd"]),
-    ] {
-        for folder in folders {
-            put(&home, folder, number, "text\n");
-            set_age(&home, folder, number, age);
-        }
-    }
-    // S4, interrupted in any state of preprocessing
-    let envelope = "u1\0p2\0Fme@b\0Tlocal@a.example\0";
-    for (number, left) in [
-        (110, &["intd"][..]),
-        (111, &[]),
-        (112, &["intd", "local"]),
-        (113, &["intd", "info", "remote"]),
-        (114, &["info", "local", "remote"]),
-    ] {
-        put(&home, "mess", number, "text\n");
-        put(&home, "todo", number, envelope);
-        set_age(&home, "mess", number, old);
-        for folder in left {
-            let text = if *folder == "intd" { envelope } else { "Tgarbage@" };
-            put(&home, folder, number, text);
-        }
-    }
-    // S5: waiting, done on one side, done on both, with failures
-    for (number, left) in [
-        (120, &["local", "remote"][..]),
-        (121, &["remote"]),
-        (122, &[]),
-        (123, &["bounce"]),
-        (124, &["intd", "local"]),
-    ] {
-        put(&home, "mess", number, "text\n");
-        put(&home, "info", number, "F#@[]\0");
-        for folder in left {
-            put(&home, folder, number, &format!("T{number}@{folder}\0"));
-        }
-        set_age(&home, "mess", number, old);
-    }
-    let mut sending = sending(&home);
-    let mut local: Vec<String> = (0..7).map(|_| sending.answer(LOCAL, "K")).collect();
-    local.sort();
-    let mut expected = vec!["120@local", "124@local"];
-    expected.extend(["local@a.example"; 5]);
-    assert_eq!(local, expected);
-    let mut remote: Vec<String> = (0..2).map(|_| sending.answer(REMOTE, "K")).collect();
-    remote.sort();
-    assert_eq!(remote, ["120@remote", "121@remote"]);
-    sending.log("triple bounce: discarding bounce/123");
-    until(LIMIT, "only the young are left", || home.numbers("mess") == [102, 103]);
-    assert_eq!(folders(&home), ["mess", "intd"]);
-    assert!(sending.is_silent(REMOTE) && sending.is_silent(LOCAL));
-}
-
-#[test]
-fn only_one_request_is_open_for_a_number() {
-    let home = installation();
-    put(&home, "mess", 46, "text\n");
-    put(&home, "info", 46, "Fme@b\0");
-    set_age(&home, "mess", 46, 37 * 3600);
-    // the end of the message and the sweep at the start both want it gone
-    let mut sending = sending_uncleaned(&home);
-    assert_eq!(sending.request(), "foop/46");
-    home.send("text\n", "", &["a@b"]);
-    let number = only(&home, "todo");
-    assert_eq!(sending.request(), format!("todo/{number}"));
-    sending.say(CLEAN, "++");
-    assert_eq!(sending.order(REMOTE).recipient, "a@b");
 }
 
 #[test]

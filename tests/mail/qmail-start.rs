@@ -2,17 +2,15 @@
 
 use crate::installation::{Installation, installation};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use tests::{LIMIT, Running, fed, ran, root, shown, skip, start, until};
 
-/// An installation whose qmail-lspawn is a qmail-rspawn: the protocol is the same.
+/// An installation whose qmail-lspawn is a qmail-rspawn.
 fn with_spawner() -> Installation {
     let home = installation();
-    let _ = fs::remove_file(home.join("bin/qmail-lspawn"));
-    symlink(tests::bin("qmail-rspawn"), home.join("bin/qmail-lspawn")).unwrap();
-    home.script("qmail-remote", "printf 'r\\0Kto %s\\n\\0' \"$3\"");
+    home.link("qmail-lspawn", "qmail-rspawn")
+        .script("qmail-remote", "printf 'r\\0Kto %s\\n\\0' \"$3\"");
     home
 }
 

@@ -1,0 +1,235 @@
+//! The queue when everything goes wrong: killed programs, full disks, damaged files, and every
+//! state that they leave.
+
+use crate::installation::{Installation, installation};
+use crate::sending::{CLEAN, LOCAL, REMOTE, sending, sending_uncleaned};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+use tests::{LIMIT, Random, root, shown, skip, start, until};
+
+/// The text of the message number `n` of [`nothing_is_lost_however_often_all_is_killed`].
+fn text_of(n: u32) -> Vec<u8> {
+    let mut random = Random::new(n.into());
+    let size = random.below(20_000);
+    random.bytes(size)
+}
+
+#[test]
+fn nothing_is_lost_however_often_all_is_killed() {
+    let home = installation();
+    let script = "cat >\"$QMAILHOME/got/.$3.$$\" && mv \"$QMAILHOME/got/.$3.$$\" \
+                  \"$QMAILHOME/got/$3\" && printf 'r\\0Kgot it\\n\\0'";
+    home.script("qmail-remote", script).write("got/.hidden", "");
+    home.link("qmail-lspawn", "qmail-rspawn");
+    home.place().chmod("got", 0o777);
+    let end = Instant::now() + Duration::from_secs(5);
+    let accepted = thread::scope(|scope| {
+        let injector = scope.spawn(|| inject_until(&home, end));
+        let mut random = Random::new(5);
+        while Instant::now() < end {
+            let running = home.start();
+            let started = Instant::now();
+            let patience = Duration::from_millis(random.below(300) as u64);
+            until(LIMIT, "the moment", || started.elapsed() >= patience);
+            // qmail-send alone, or with its helpers when the test lets go of it
+            running.signal(libc::SIGKILL);
+            running.wait(LIMIT);
+        }
+        injector.join().unwrap()
+    });
+    assert!(accepted.len() > 20, "{}", accepted.len());
+    let running = home.start();
+    running.wait_out("status: ");
+    let missing = || accepted.iter().filter(|n| !home.place().exists(format!("got/{n}@b"))).count();
+    until(LIMIT * 2, "all accepted messages are delivered", || missing() == 0);
+    let waiting = ["todo", "info", "remote", "local", "bounce"];
+    until(LIMIT, "nothing waits", || waiting.iter().all(|f| home.numbers(f).is_empty()));
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.wait(LIMIT).code(), Some(0));
+    for n in accepted {
+        let got = home.place().read(format!("got/{n}@b"));
+        assert!(got.starts_with(b"Received: ") && got.ends_with(&text_of(n)), "{n}");
+    }
+}
+
+/// Queues one message after another, and kills qmail-queue now and then. Gives the numbers of
+/// those that it accepted.
+fn inject_until(home: &Installation, end: Instant) -> Vec<u32> {
+    let mut accepted = Vec::new();
+    let mut random = Random::new(6);
+    for n in 0.. {
+        if Instant::now() >= end {
+            break;
+        }
+        let envelope = format!("Fme@a.example\0T{n}@b\0\0");
+        home.write(format!("{n}.text"), text_of(n)).write(format!("{n}.envelope"), envelope);
+        let files = format!("<\"$QMAILHOME/{n}.text\" 1<\"$QMAILHOME/{n}.envelope\"");
+        let mut queue = tests::redirected(&files, &home.program("qmail-queue"));
+        let mut queue = home.as_its_user(&mut queue).spawn().unwrap();
+        if random.below(4) == 0 {
+            let started = Instant::now();
+            let patience = Duration::from_micros(random.below(8000) as u64);
+            until(LIMIT, "the moment", || started.elapsed() >= patience);
+            let _ = queue.kill();
+        }
+        if queue.wait().unwrap().success() {
+            accepted.push(n);
+        }
+    }
+    accepted
+}
+
+#[test]
+fn a_full_disk_stops_nothing_for_good() {
+    if !root() {
+        return skip("needs root: mounts a small file system");
+    }
+    let home = installation();
+    let (uid, gid) = home.user();
+    home.script("qmail-remote", "printf 'r\\0Kgot it\\n\\0'");
+    home.link("qmail-lspawn", "qmail-rspawn");
+    home.write("envelope", "Fme@b\0Tyou@b\0\0");
+    // the messages fit, what qmail-send makes of them does not, until the ballast goes
+    let script = format!(
+        "set -e
+        mount -t tmpfs -o size=600k,mode=755,uid={uid},gid={gid} none \"$QMAILHOME/alias\"
+        cp -a \"$QMAILHOME/queue\" \"$QMAILHOME/control\" \"$QMAILHOME/bin\" \"$QMAILHOME/alias\"
+        cd \"$QMAILHOME\"
+        export QMAILHOME=\"$QMAILHOME/alias\"
+        as='setpriv --reuid={uid} --regid={gid} --clear-groups'
+        for n in 1 2 3; do $as qmail-queue </dev/null 1<envelope; done
+        dd if=/dev/zero of=alias/ballast bs=1k 2>/dev/null || : >log
+        $as qmail-start >>log &
+        until grep -q 'warning: trouble writing to' log; do sleep 0.01; done
+        rm alias/ballast
+        $as qmail-queue </dev/null 1<envelope
+        until [ \"$(grep -c 'end msg' log)\" = 4 ]; do sleep 0.01; done
+        kill $!; wait $!
+        find alias/queue -type f | grep -v lock || echo empty"
+    );
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c"]).arg(&script).env_clear();
+    for (name, value) in home.program("qmail-queue").get_envs() {
+        unshare.env(name, value.unwrap());
+    }
+    let running = start(&mut unshare);
+    let output = running.finish(LIMIT);
+    if shown(&output.stderr).contains("unshare failed") {
+        return skip("may not make a mount namespace");
+    }
+    assert_eq!(tests::ran(&output), (Some(0), "empty\n".into(), String::new()));
+}
+
+#[test]
+fn damaged_files_are_named_and_nothing_is_lost() {
+    let home = installation();
+    for (number, todo) in [(46, "u1\0p2\0Fa@b\0Xc@d\0Te@f\0"), (47, "u1\0p2\0Fa@b\0Tc")] {
+        home.put("mess", number, "text\n");
+        home.put("todo", number, todo);
+    }
+    home.put("todo", 48, "u1\0p2\0Fa@b\0Tc@d\0");
+    for (number, remote, info) in
+        [(50, "Ta@b\0Qc@d\0", "Fme\0"), (51, "Ta@b\0", "Gme\0"), (52, "Ta@b\0", "")]
+    {
+        home.put("mess", number, "text\n");
+        home.put("info", number, info);
+        home.put("remote", number, remote);
+    }
+    let mut sending = sending(&home);
+    assert_eq!(sending.answer(REMOTE, "Kfine\n"), "a@b");
+    for line in [
+        "warning: unknown record type in todo/46!",
+        "warning: trouble reading todo/47",
+        "warning: unable to stat mess/2/48; will try again later",
+        "warning: unknown record type in remote/4/50!",
+        "warning: unknown record type in info/5/51!",
+        "warning: unknown record type in info/6/52!",
+    ] {
+        sending.log(line);
+    }
+    sending.log("delivery 1: success");
+    sending.stop();
+    assert_eq!(home.place().text(home.file("remote", 50)), "Da@b\0Qc@d\0");
+    assert_eq!(home.numbers("todo"), [46, 47, 48]);
+    assert_eq!(home.numbers("info"), [50, 51, 52]);
+}
+
+#[test]
+fn each_state_of_the_queue_goes_on_where_it_was() {
+    let home = installation();
+    let old = 37 * 3600;
+    // S2 and S3, long ago and just now
+    for (number, age, folders) in [
+        (100, old, &["mess"][..]),
+        (101, old, &["mess", "intd"]),
+        (102, 0, &["mess"]),
+        (103, 0, &["mess", "intd"]),
+    ] {
+        for folder in folders {
+            home.put(folder, number, "text\n");
+            home.set_age(folder, number, age);
+        }
+    }
+    // S4, interrupted in any state of preprocessing
+    let envelope = "u1\0p2\0Fme@b\0Tlocal@a.example\0";
+    for (number, left) in [
+        (110, &["intd"][..]),
+        (111, &[]),
+        (112, &["intd", "local"]),
+        (113, &["intd", "info", "remote"]),
+        (114, &["info", "local", "remote"]),
+    ] {
+        home.put("mess", number, "text\n");
+        home.put("todo", number, envelope);
+        home.set_age("mess", number, old);
+        for folder in left {
+            let text = if *folder == "intd" { envelope } else { "Tgarbage@" };
+            home.put(folder, number, text);
+        }
+    }
+    // S5: waiting, done on one side, done on both, with failures
+    for (number, left) in [
+        (120, &["local", "remote"][..]),
+        (121, &["remote"]),
+        (122, &[]),
+        (123, &["bounce"]),
+        (124, &["intd", "local"]),
+    ] {
+        home.put("mess", number, "text\n");
+        home.put("info", number, "F#@[]\0");
+        for folder in left {
+            home.put(folder, number, &format!("T{number}@{folder}\0"));
+        }
+        home.set_age("mess", number, old);
+    }
+    let mut sending = sending(&home);
+    let mut local: Vec<String> = (0..7).map(|_| sending.answer(LOCAL, "K")).collect();
+    local.sort();
+    let mut expected = vec!["120@local", "124@local"];
+    expected.extend(["local@a.example"; 5]);
+    assert_eq!(local, expected);
+    let mut remote: Vec<String> = (0..2).map(|_| sending.answer(REMOTE, "K")).collect();
+    remote.sort();
+    assert_eq!(remote, ["120@remote", "121@remote"]);
+    sending.log("triple bounce: discarding bounce/123");
+    until(LIMIT, "only the young are left", || home.numbers("mess") == [102, 103]);
+    assert_eq!(home.folders(), ["mess", "intd"]);
+    assert!(sending.is_silent(REMOTE) && sending.is_silent(LOCAL));
+}
+
+#[test]
+fn only_one_request_is_open_for_a_number() {
+    let home = installation();
+    home.put("mess", 46, "text\n");
+    home.put("info", 46, "Fme@b\0");
+    home.set_age("mess", 46, 37 * 3600);
+    // the end of the message and the sweep at the start both want it gone
+    let mut sending = sending_uncleaned(&home);
+    assert_eq!(sending.request(), "foop/46");
+    home.send("text\n", "", &["a@b"]);
+    let number = home.only("todo");
+    assert_eq!(sending.request(), format!("todo/{number}"));
+    sending.say(CLEAN, "++");
+    assert_eq!(sending.order(REMOTE).recipient, "a@b");
+}
