@@ -4,7 +4,7 @@ use crate::services::services;
 use std::fs::OpenOptions;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use tests::{fed, original, ran};
+use tests::{failing, fed, original, ran};
 
 const LETTERS: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, \
                        a alarm, i interrupt, t term, k kill";
@@ -62,6 +62,19 @@ fn no_directory_is_no_failure() {
         let output = fed(place.command("svc").args(words), "");
         assert_eq!(ran(&output), (Some(0), String::new(), String::new()));
     }
+}
+
+#[test]
+fn orders_that_cannot_be_written_are_complained_about() {
+    let place = services();
+    place.fifo("a/supervise/control");
+    let mut reader = OpenOptions::new();
+    let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
+    let _reader = reader.open(place.join("a/supervise/control")).unwrap();
+    let mut command = place.command("svc");
+    let Some(mut command) = failing("write", "EIO", 1, command.args(["-u", "a"])) else { return };
+    let said = "svc: warning: error writing commands to a: input/output error\n";
+    assert_eq!(ran(&fed(&mut command, "")), (Some(0), String::new(), said.into()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Running, as_user, fed, original, ran, root, skip, start, until};
+use tests::{LIMIT, Running, as_user, failing, fed, original, ran, root, skip, start, until};
 
 /// A logger that loses nothing of what it has read when it is asked to end.
 const LOGGER: &str = "exec multilog ./main\n";
@@ -95,6 +95,17 @@ fn what_cannot_be_seen_is_complained_about() {
     until(LIMIT, "the other service", || place.ok("service/a"));
     // again, for as long as it is so
     scan.wait_err("file does not exist\nsvscan: warning: unable to stat ");
+}
+
+#[test]
+fn a_directory_that_cannot_be_read_is_read_again() {
+    let place = services();
+    place.service("service/a", STAYS);
+    let mut command = place.command("svscan");
+    let Some(mut command) = failing("getdents64", "EIO", 1, command.arg("service")) else { return };
+    let scan = start(command.current_dir(place.path()));
+    scan.wait_err("svscan: warning: unable to read directory: input/output error\n");
+    until(LIMIT, "supervise", || place.ok("service/a"));
 }
 
 #[test]
@@ -605,7 +616,7 @@ fn where_changes_cannot_be_watched_it_looks_again() {
     place.service("a", STAYS).dir("service");
     let mut command = place.command("svscan");
     command.arg("service");
-    let Some(mut blind) = tests::failing("inotify_init1", "EMFILE", 1, &command) else {
+    let Some(mut blind) = failing("inotify_init1", "EMFILE", 1, &command) else {
         return;
     };
     let _scan = start(blind.current_dir(place.path()));
