@@ -2,6 +2,7 @@
 
 mod answering;
 mod proxies;
+mod crowd;
 mod server;
 
 mod addcr;

@@ -4,36 +4,30 @@ use base::number::{decimal, digits};
 use base::sys::wait::Pid;
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// So many connections are remembered for [`Limits::rate`], from all places together.
 const REMEMBERED: usize = 4096;
 
-/// Where a connection comes from: an IPv4 address or an IPv6 network of 64 bits, which is what
-/// one customer has.
+/// Where a connection comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what
+/// one customer has. The number is the address, or those 64 bits, which are never so small: the
+/// networks below 2^32 are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// An address.
-    V4(u32),
-    /// The first 64 bits.
-    V6(u64),
-}
+pub struct Place(u64);
 
 impl Place {
     /// Of this peer.
     pub fn of(peer: IpAddr) -> Self {
         match peer.to_canonical() {
-            IpAddr::V4(v4) => Place::V4(v4.into()),
-            IpAddr::V6(v6) => Place::V6((u128::from(v6) >> 64) as u64),
+            IpAddr::V4(v4) => Place(u32::from(v4).into()),
+            IpAddr::V6(v6) => Place((u128::from(v6) >> 64) as u64),
         }
     }
 
     /// The neighbourhood: an IPv4 network of 24 bits, an IPv6 network of 48.
     fn around(self) -> Self {
-        match self {
-            Place::V4(address) => Place::V4(address >> 8),
-            Place::V6(network) => Place::V6(network >> 16),
-        }
+        let six = self.0 > u32::MAX.into();
+        Place(if six { self.0 & !0xffff } else { self.0 & !0xff })
     }
 }
 
@@ -118,19 +112,30 @@ pub fn load(text: &[u8]) -> Option<u64> {
 }
 
 /// The children that serve connections, and when connections came.
-#[derive(Default)]
 pub struct Tally {
     children: Vec<(Pid, Place)>,
-    recent: VecDeque<(Instant, Place)>,
+    /// In milliseconds since the start.
+    recent: VecDeque<(u64, Place)>,
+    start: Instant,
 }
 
 impl Tally {
+    /// Counting starts now.
+    pub fn new(start: Instant) -> Self {
+        // All at once: memory that is not used yet costs nothing, and growing leaves holes.
+        Tally { children: Vec::new(), recent: VecDeque::with_capacity(REMEMBERED), start }
+    }
+
     /// A connection has come.
     pub fn came(&mut self, now: Instant, place: Place) {
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back((now, place));
+        self.recent.push_back((self.milliseconds(now), place));
+    }
+
+    fn milliseconds(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.start).as_millis() as u64
     }
 
     /// A child serves it.
@@ -153,12 +158,9 @@ impl Tally {
     /// The counts for a connection that has come and has no child yet, but for the load.
     pub fn counts(&self, now: Instant, place: Place, limits: &Limits) -> Counts {
         let others = || self.children.iter().map(|(_, place)| *place);
-        let span = Duration::from_secs(limits.rate.map_or(0, |(_, seconds)| seconds));
-        let since = now.checked_sub(span);
-        let recent = self
-            .recent
-            .iter()
-            .filter(|(at, from)| *from == place && since.is_none_or(|since| *at >= since));
+        let span = limits.rate.map_or(0, |(_, seconds)| seconds.saturating_mul(1000));
+        let since = self.milliseconds(now).saturating_sub(span);
+        let recent = self.recent.iter().filter(|(at, from)| *from == place && *at >= since);
         Counts {
             from_place: others().filter(|other| *other == place).count() as u64,
             from_around: others().filter(|o| o.around() == place.around()).count() as u64,
@@ -171,6 +173,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn limits(variables: &[(&str, &str)]) -> Result<Limits, String> {
         let value = |name: &str| variables.iter().find(|(known, _)| *known == name);
@@ -213,7 +216,7 @@ mod tests {
     #[test]
     fn connections_are_counted_by_place_and_neighbourhood() {
         let place = |ip: &str| Place::of(ip.parse().unwrap());
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(Instant::now());
         let ips = ["1.2.3.4", "::ffff:1.2.3.4", "1.2.3.5", "1.2.4.4", "1:2:3:4::1", "1:2:3:5::1"];
         for (pid, ip) in (1..).zip(ips) {
             tally.started(pid, place(ip));
@@ -231,10 +234,10 @@ mod tests {
 
     #[test]
     fn rates_count_this_connection_and_forget_old_ones() {
-        let mut tally = Tally::default();
-        let (here, there) = (Place::V4(1), Place::V6(1));
-        let limits = Limits { rate: Some((1, 10)), ..Limits::default() };
         let start = Instant::now();
+        let mut tally = Tally::new(start);
+        let (here, there) = (Place(1), Place(1 << 32));
+        let limits = Limits { rate: Some((1, 10)), ..Limits::default() };
         for second in [0, 5, 12] {
             tally.came(start + Duration::from_secs(second), here);
             tally.came(start + Duration::from_secs(second), there);
@@ -242,7 +245,7 @@ mod tests {
         let recent =
             |second| tally.counts(start + Duration::from_secs(second), here, &limits).recent;
         assert_eq!((recent(12), recent(22), recent(23)), (2, 1, 0));
-        let mut full = Tally::default();
+        let mut full = Tally::new(Instant::now());
         (0..2 * REMEMBERED).for_each(|_| full.came(start, here));
         assert_eq!(full.counts(start, here, &limits).recent, REMEMBERED as u64);
     }

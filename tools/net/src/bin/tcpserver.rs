@@ -74,7 +74,7 @@ fn serve(options: Options, words: Args, usage: Die) -> Result<Code> {
     fd::copy_to(fd::STDERR, 0).and_then(|()| fd::copy_to(fd::STDERR, 1)).unable("close input")?;
     let (verbosity, limit) = (options.verbosity, options.limit);
     let service = options.service(env, program.to_vec());
-    let tally = Tally::default();
+    let tally = Tally::new(Instant::now());
     Server { verbosity, limit, service, listener, signals, tally, complained: None }.run()
 }
 
