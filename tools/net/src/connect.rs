@@ -2,14 +2,9 @@
 
 use base::sys::{poll, socket};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
-
-/// Connects to `to`, from the address `from` if one is given, within `limit` ("timed out").
-pub fn connect(to: SocketAddr, from: Option<IpAddr>, limit: Duration) -> io::Result<TcpStream> {
-    connect_on(bound(to, from.map(|ip| (ip, 0).into()))?, to, limit)
-}
 
 /// A socket for connecting to `to`, bound to an address and port if they are given.
 pub fn bound(to: SocketAddr, from: Option<SocketAddr>) -> io::Result<OwnedFd> {
@@ -37,6 +32,7 @@ pub fn connect_on(socket: OwnedFd, to: SocketAddr, limit: Duration) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
     use std::net::TcpListener;
 
     #[test]
@@ -44,7 +40,9 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let from = IpAddr::from([127, 0, 0, 2]);
         let to = server.local_addr().unwrap();
-        let stream = connect(to, Some(from), Duration::from_secs(5)).unwrap();
+        let stream =
+            connect_on(bound(to, Some((from, 0).into())).unwrap(), to, Duration::from_secs(5))
+                .unwrap();
         assert_eq!(stream.local_addr().unwrap().ip(), from);
         assert_eq!(server.accept().unwrap().1, stream.local_addr().unwrap());
     }
@@ -56,10 +54,14 @@ mod tests {
         let to = full.local_addr().unwrap();
         // A full backlog drops further connections without a word.
         socket::listen(full.as_fd(), 0).unwrap();
-        let kept: Vec<_> = (0..3).map(|_| connect(to, None, limit)).collect();
+        let kept: Vec<_> =
+            (0..3).map(|_| connect_on(bound(to, None).unwrap(), to, limit)).collect();
         let why = kept.last().unwrap().as_ref().unwrap_err();
         assert_eq!(base::errno::words(why), "timed out");
         drop(full);
-        assert_eq!(connect(to, None, limit).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(
+            connect_on(bound(to, None).unwrap(), to, limit).unwrap_err().kind(),
+            ErrorKind::ConnectionRefused
+        );
     }
 }

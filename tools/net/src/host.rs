@@ -1,17 +1,21 @@
-//! Host and port arguments: an address, `localhost`, or a name for the name servers.
+//! Host and port arguments: an address, `localhost`, or a name for the name servers; a number or
+//! the name of a service.
 
 use crate::dns::{Resolver, found};
 use crate::{address, qualify};
 use base::env::Env;
 use base::number::decimal;
 use base::sys::{host, random};
+use base::{Die, Result, Unable, errno};
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
 
 /// The rewriting rules, unless $DNSREWRITEFILE names another file.
 const REWRITE_FILE: &str = "/etc/dnsrewrite";
 /// Service names.
-pub const SERVICES: &str = "/etc/services";
+const SERVICES: &str = "/etc/services";
 
 /// Which addresses are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +24,53 @@ pub enum Family {
     Both,
     /// IPv4 alone.
     V4,
+}
+
+/// How host arguments are read.
+pub struct Reading<'a> {
+    /// Which addresses count.
+    pub family: Family,
+    /// The interface of link-local addresses that name none.
+    pub interface: Option<&'a OsStr>,
+    /// Where names are asked for, and descriptors named.
+    pub env: &'a Env,
+}
+
+/// Reads a port argument, or says that it cannot be figured out.
+pub fn port(port: &OsStr) -> Result<u16> {
+    let known = port_of(port.as_bytes()).unable(format_args!("read {SERVICES}"))?;
+    known.ok_or_else(|| {
+        Die::later(format_args!("unable to figure out port number for {}", port.display()))
+    })
+}
+
+/// The addresses that a host argument means, at least one.
+pub fn addresses(host: &OsStr, port: u16, reading: &Reading) -> Result<Vec<SocketAddr>> {
+    let scope = match reading.interface {
+        None => 0,
+        Some(name) => address::interface(name.as_bytes())
+            .ok_or_else(|| Die::later(format_args!("unknown interface {}", name.display())))?,
+    };
+    let settings = Settings::of(reading.env);
+    let found = settings.addresses(host.as_bytes(), port, reading.family).map_err(|why| {
+        let (host, why) = (host.display(), errno::words(&why));
+        Die::later(format_args!("temporarily unable to figure out IP address for {host}: {why}"))
+    })?;
+    if found.is_empty() {
+        return Err(Die::later(format_args!("no IP address for {}", host.display())));
+    }
+    Ok(found.into_iter().map(|found| scoped(found, scope)).collect())
+}
+
+/// Gives a link-local address that has none its interface.
+fn scoped(mut address: SocketAddr, scope: u32) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut address
+        && v6.ip().is_unicast_link_local()
+        && v6.scope_id() == 0
+    {
+        v6.set_scope_id(scope);
+    }
+    address
 }
 
 /// What the environment says about names.
@@ -72,9 +123,8 @@ impl Settings {
     /// From the rewriting file, $LOCALDOMAIN, /etc/resolv.conf or the name of this host.
     fn rules(&self) -> io::Result<qualify::Rules> {
         use qualify::Rules;
-        use std::os::unix::ffi::OsStrExt;
         let file = self.dns_rewrite_file.as_deref().unwrap_or(REWRITE_FILE.as_bytes());
-        if let Some(text) = read_if_any(std::ffi::OsStr::from_bytes(file))? {
+        if let Some(text) = read_if_any(OsStr::from_bytes(file))? {
             return Ok(Rules::from_file(&text));
         }
         if let Some(domains) = &self.local_domain {
@@ -116,7 +166,7 @@ pub fn loopback(port: u16, family: Family) -> Vec<SocketAddr> {
 
 /// The port that a number or a name of a TCP service means: an empty one is 0, an unknown one
 /// `None`.
-pub fn port(text: &[u8]) -> io::Result<Option<u16>> {
+fn port_of(text: &[u8]) -> io::Result<Option<u16>> {
     if text.is_empty() {
         return Ok(Some(0));
     }
@@ -137,7 +187,7 @@ fn service(line: &[u8], wanted: &[u8]) -> Option<u16> {
 }
 
 /// The contents of a file, `None` if there is none.
-fn read_if_any(file: &std::ffi::OsStr) -> io::Result<Option<Vec<u8>>> {
+fn read_if_any(file: &OsStr) -> io::Result<Option<Vec<u8>>> {
     match std::fs::read(file) {
         Ok(text) => Ok(Some(text)),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
@@ -164,7 +214,7 @@ mod tests {
 
     #[test]
     fn ports_are_numbers_or_tcp_services() {
-        let of = |text: &str| port(text.as_bytes()).unwrap();
+        let of = |text: &str| port_of(text.as_bytes()).unwrap();
         assert_eq!(
             (of(""), of("0"), of("00025"), of("65535")),
             (Some(0), Some(0), Some(25), Some(65535))

@@ -3,6 +3,7 @@
 //! ```text
 //! address qualify host   what people write             -> addresses and ports
 //! dns names ident        addresses                     <> names, users
+//! inquiry                which of them are wanted
 //! connect listen         addresses                     -> connections, listening sockets
 //! connection             a connection                  -> variables, log lines
 //! limits rules_file      who may come in, and how many from where
@@ -17,6 +18,7 @@ pub mod crlf;
 pub mod dns;
 pub mod host;
 pub mod ident;
+pub mod inquiry;
 pub mod limits;
 pub mod listen;
 pub mod names;

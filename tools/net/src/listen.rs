@@ -1,11 +1,10 @@
 //! Listening sockets: made here, or handed over by whoever started us.
 
-use crate::address;
-use crate::host::{self, Family, Settings};
+use crate::host::{self, Family, Reading};
 use base::env::Env;
 use base::number::decimal;
 use base::sys::{fd, socket};
-use base::{Die, Result, Unable, errno};
+use base::{Die, Result, Unable};
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, RawFd};
@@ -25,16 +24,6 @@ pub enum Place {
     Inherited(TcpListener),
 }
 
-/// How host arguments are read.
-pub struct Reading<'a> {
-    /// Which addresses count.
-    pub family: Family,
-    /// The interface of link-local addresses that name none.
-    pub interface: Option<&'a OsStr>,
-    /// Where names are asked for, and descriptors named.
-    pub env: &'a Env,
-}
-
 /// Reads a host and a port argument. `0` or nothing are all IPv4 addresses, `::` all IPv6
 /// addresses, `:0` both; of several addresses the first counts. `fd:N` and `fd:NAME` are
 /// descriptors: they are taken over here, so this comes before anything is opened that might
@@ -44,52 +33,15 @@ pub fn place(host: &OsStr, port: &OsStr, reading: &Reading) -> Result<Place> {
     if let Some(name) = text.strip_prefix(b"fd:") {
         return take(number(name, reading.env)?).map(Place::Inherited);
     }
-    let port = self::port(port)?;
+    let port = host::port(port)?;
     match text {
         b"" | b"0" => Ok(Place::At((Ipv4Addr::UNSPECIFIED, port).into())),
         b":0" if reading.family == Family::V4 => {
             Ok(Place::At((Ipv4Addr::UNSPECIFIED, port).into()))
         }
         b":0" => Ok(Place::Everywhere(port)),
-        _ => Ok(Place::At(addresses(host, port, reading)?[0])),
+        _ => Ok(Place::At(host::addresses(host, port, reading)?[0])),
     }
-}
-
-/// Reads a port argument, or says that it cannot be figured out.
-pub fn port(port: &OsStr) -> Result<u16> {
-    let known = host::port(port.as_bytes()).unable(format_args!("read {}", host::SERVICES))?;
-    known.ok_or_else(|| {
-        Die::later(format_args!("unable to figure out port number for {}", port.display()))
-    })
-}
-
-/// The addresses that a host argument means, at least one.
-pub fn addresses(host: &OsStr, port: u16, reading: &Reading) -> Result<Vec<SocketAddr>> {
-    let scope = match reading.interface {
-        None => 0,
-        Some(name) => address::interface(name.as_bytes())
-            .ok_or_else(|| Die::later(format_args!("unknown interface {}", name.display())))?,
-    };
-    let settings = Settings::of(reading.env);
-    let found = settings.addresses(host.as_bytes(), port, reading.family).map_err(|why| {
-        let (host, why) = (host.display(), errno::words(&why));
-        Die::later(format_args!("temporarily unable to figure out IP address for {host}: {why}"))
-    })?;
-    if found.is_empty() {
-        return Err(Die::later(format_args!("no IP address for {}", host.display())));
-    }
-    Ok(found.into_iter().map(|found| scoped(found, scope)).collect())
-}
-
-/// Gives a link-local address that has none its interface.
-fn scoped(mut address: SocketAddr, scope: u32) -> SocketAddr {
-    if let SocketAddr::V6(v6) = &mut address
-        && v6.ip().is_unicast_link_local()
-        && v6.scope_id() == 0
-    {
-        v6.set_scope_id(scope);
-    }
-    address
 }
 
 /// The descriptor of this number, or of this name in $LISTEN_FDNAMES.

@@ -3,9 +3,9 @@
 
 use crate::connection::{self, Connection};
 use crate::host::Settings;
+use crate::inquiry::Inquiry;
 use crate::limits::{Counts, Limits, load};
 use crate::rules_file::RulesFile;
-use crate::{ident, names};
 use base::env::Env;
 use base::sys::{exec, fd, signal, socket};
 use base::{Args, Die, Result, errno, say};
@@ -17,10 +17,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
 
-/// So many bytes of ident's answer are taken.
-const INFO: usize = 257;
 /// Where the load is.
 const LOAD: &str = "/proc/loadavg";
 /// The variable of [`Limits::from_place`].
@@ -36,14 +33,8 @@ pub struct Service {
     pub kill_options: bool,
     /// Small packets are sent at once.
     pub no_delay: bool,
-    /// The name of our address, if it is not to be looked up.
-    pub local_host: Option<Vec<u8>>,
-    /// The visitor's name is looked up,
-    pub remote_host: bool,
-    /// and counts only if it leads back to the address.
-    pub paranoid: bool,
-    /// How long the visitor's host is asked for its user, if at all.
-    pub info: Option<Duration>,
+    /// What is found out about it.
+    pub inquiry: Inquiry,
     /// IPv4 addresses are shown as IPv6.
     pub mapped: bool,
     /// Who may come in.
@@ -83,10 +74,7 @@ impl Service {
             banner: Vec::new(),
             kill_options: true,
             no_delay: false,
-            local_host: None,
-            remote_host: true,
-            paranoid: false,
-            info: Some(Duration::from_secs(26)),
+            inquiry: Inquiry::default(),
             mapped: false,
             rules: None,
             from_place: None,
@@ -111,7 +99,7 @@ impl Service {
             say::line(format_args!("pid {pid} from {}", connection::ip(remote, self.mapped)));
         }
         let mut connection = self.receive(stream, remote)?;
-        self.look_up(&mut connection);
+        self.inquiry.make(&mut connection, &Settings::of(&self.env));
         let verdict = self.judge(&connection, count)?;
         if self.log {
             let word = if verdict.refused { "deny" } else { "ok" };
@@ -143,23 +131,6 @@ impl Service {
         stream.write_all(&self.banner).map_err(|why| dropped("print banner", &why))?;
         let local = stream.local_addr().map_err(|why| dropped("get local address", &why))?;
         Ok(Connection { mapped: self.mapped, ..Connection::new(local, remote) })
-    }
-
-    /// Finds out names and user. What cannot be found out stays unknown.
-    fn look_up(&self, connection: &mut Connection) {
-        let (local, remote) = (connection.local, connection.remote);
-        connection.local_host.clone_from(&self.local_host);
-        if self.local_host.is_none() || self.remote_host {
-            let mut resolver = Settings::of(&self.env).resolver();
-            if self.local_host.is_none() {
-                connection.local_host = names::of(&mut resolver, local.ip()).unwrap_or_default();
-            }
-            if self.remote_host {
-                let name = if self.paranoid { names::proven } else { names::of };
-                connection.remote_host = name(&mut resolver, remote.ip()).unwrap_or_default();
-            }
-        }
-        connection.info = self.info.and_then(|limit| ident::ask(local, remote, limit, INFO).ok());
     }
 
     /// Decides by rules and limits. It needs nothing of the connection but what is known of it.

@@ -7,9 +7,9 @@ use base::opt::Opts;
 use base::sys::{exec, fd, signal, socket};
 use base::{Args, Code, Die, Result, Unable, errno, say};
 use net::connection::{self, Connection};
-use net::host::{Family, Settings, loopback};
-use net::listen::{self, Reading};
-use net::{address, connect, ident, names};
+use net::host::{self, Family, Reading, Settings, loopback};
+use net::inquiry::Inquiry;
+use net::{address, connect};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -25,8 +25,6 @@ const USAGE: &str = "tcpclient [ -46hHrRdDqQv ] [ -i localip ] [ -p localport ] 
 /// The program's descriptors: it reads from the first and writes to the second.
 const READ: i32 = 6;
 const WRITE: i32 = 7;
-/// So many bytes of ident's answer are taken.
-const INFO: usize = 257;
 
 fn run(words: Args) -> Result<Code> {
     let mut opts = Opts::new(words, "46dDvqQhHrRi:p:t:T:l:I:", USAGE);
@@ -59,7 +57,7 @@ fn become_program(options: &Options, words: &[OsString], usage: Die) -> Result<C
         let ip = connection::ip(remote, options.mapped);
         say::line(format_args!("connected to {ip} port {}", remote.port()));
     }
-    options.look_up(&mut connection, &Settings::of(&env));
+    options.inquiry.make(&mut connection, &Settings::of(&env));
     connection.set_variables(&mut env);
     fd::copy_to(stream.as_fd(), READ).unable("set up descriptor 6")?;
     fd::copy_to(stream.as_fd(), WRITE).unable("set up descriptor 7")?;
@@ -73,16 +71,10 @@ struct Options {
     verbosity: u8,
     /// -d: small packets wait.
     delay: bool,
-    /// -h: the host's name is looked up.
-    remote_host: bool,
-    /// -r: the host is asked for its user.
-    info: bool,
-    /// -t: seconds.
-    info_limit: u64,
+    /// -h, -l, -r, -t.
+    inquiry: Inquiry,
     /// -T: seconds for each address in the first and in the second round.
     limits: [u64; 2],
-    /// -l: the name of our address.
-    local_host: Option<Vec<u8>>,
     /// -i.
     local_ip: Option<IpAddr>,
     /// -p.
@@ -100,11 +92,8 @@ impl Default for Options {
         Options {
             verbosity: 1,
             delay: false,
-            remote_host: true,
-            info: true,
-            info_limit: 26,
+            inquiry: Inquiry::default(),
             limits: [2, 58],
-            local_host: None,
             local_ip: None,
             local_port: 0,
             family: Family::Both,
@@ -123,13 +112,16 @@ impl Options {
             b'q' => self.verbosity = 0,
             b'Q' => self.verbosity = 1,
             b'v' => self.verbosity = 2,
-            b'h' => self.remote_host = true,
-            b'H' => self.remote_host = false,
-            b'r' => self.info = true,
-            b'R' => self.info = false,
-            b't' => self.info_limit = decimal(argument).ok_or_else(|| opts.bad_usage())?,
+            b'h' => self.inquiry.remote_host = true,
+            b'H' => self.inquiry.remote_host = false,
+            b'r' => self.inquiry.info = true,
+            b'R' => self.inquiry.info = false,
+            b't' => {
+                let seconds = decimal(argument).ok_or_else(|| opts.bad_usage())?;
+                self.inquiry.limit = Duration::from_secs(seconds);
+            }
             b'T' => self.limits = limits(argument).ok_or_else(|| opts.bad_usage())?,
-            b'l' => self.local_host = Some(argument.to_vec()),
+            b'l' => self.inquiry.local_host = Some(argument.to_vec()),
             b'i' => {
                 let local = address::parse(argument, 0).ok_or_else(|| opts.bad_usage())?;
                 self.local_ip = Some(local.ip());
@@ -148,11 +140,11 @@ impl Options {
     /// The addresses to try: `0` or nothing is this host. Those that the local address cannot
     /// reach do not count.
     fn addresses(&self, host: &OsStr, port: &OsStr, env: &Env) -> Result<Vec<SocketAddr>> {
-        let port = listen::port(port)?;
+        let port = host::port(port)?;
         let reading = Reading { family: self.family, interface: self.interface.as_deref(), env };
         let mut addresses = match host.as_bytes() {
             b"" | b"0" => loopback(port, self.family),
-            _ => listen::addresses(host, port, &reading)?,
+            _ => host::addresses(host, port, &reading)?,
         };
         if let Some(local) = self.local_ip {
             addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
@@ -206,24 +198,6 @@ impl Options {
         if self.verbosity > 0 {
             let (ip, port, why) = (address.ip(), address.port(), errno::words(why));
             say::line(format_args!("unable to connect to {ip} port {port}: {why}"));
-        }
-    }
-
-    /// Finds out names and user. What cannot be found out stays unknown.
-    fn look_up(&self, connection: &mut Connection, settings: &Settings) {
-        let (local, remote) = (connection.local, connection.remote);
-        connection.local_host.clone_from(&self.local_host);
-        if self.local_host.is_none() {
-            let mut resolver = settings.resolver();
-            connection.local_host = names::of(&mut resolver, local.ip()).unwrap_or_default();
-        }
-        if self.remote_host {
-            let mut resolver = settings.resolver();
-            connection.remote_host = names::of(&mut resolver, remote.ip()).unwrap_or_default();
-        }
-        if self.info {
-            let limit = Duration::from_secs(self.info_limit);
-            connection.info = ident::ask(local, remote, limit, INFO).ok();
         }
     }
 }

@@ -8,9 +8,9 @@ use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signals};
 use base::sys::{fd, fork, ids, wait};
 use base::{Args, Code, Die, Result, Unable, errno, say};
-use net::host::Family;
+use net::host::{Family, Reading};
 use net::limits::{Place, Tally};
-use net::listen::{self, Reading};
+use net::listen;
 use net::rules_file::RulesFile;
 use net::visit::{Service, dropped};
 use std::ffi::{OsStr, OsString};
@@ -150,13 +150,13 @@ impl Server {
         let child = fork::child(|| {
             let served = service.serve(&stream, remote, |limits| tally.counts(came, from, limits));
             let Err(die) = served;
-            self.say(&die);
+            self.say(&die.text);
             die.code
         });
         match child {
             Ok(pid) => self.tally.started(pid, from),
             Err(why) => {
-                self.say(&dropped("fork", &why));
+                self.say(&dropped("fork", &why).text);
                 self.status(self.tally.children());
             }
         }
@@ -166,8 +166,7 @@ impl Server {
     fn accept_failed(&mut self, why: &io::Error) -> Duration {
         if self.complained.is_none_or(|said| said.elapsed() > QUIET) {
             self.complained = Some(Instant::now());
-            let text = format!("warning: unable to accept: {}", errno::words(why));
-            self.say(&Die { code: 0, text });
+            self.say(&format!("warning: unable to accept: {}", errno::words(why)));
         }
         PAUSE
     }
@@ -179,9 +178,10 @@ impl Server {
         }
     }
 
-    fn say(&self, die: &Die) {
-        if self.verbosity > 0 && !die.text.is_empty() {
-            say::line(&die.text);
+    /// Says what goes wrong, if it may.
+    fn say(&self, text: &str) {
+        if self.verbosity > 0 && !text.is_empty() {
+            say::line(text);
         }
     }
 }
@@ -219,10 +219,6 @@ struct Options {
     rules: Option<PathBuf>,
     /// -X.
     rules_may_be_missing: bool,
-    /// -r, -R.
-    info: bool,
-    /// -t: seconds.
-    info_limit: u64,
     each: Service,
 }
 
@@ -239,8 +235,6 @@ impl Default for Options {
             group: None,
             rules: None,
             rules_may_be_missing: false,
-            info: true,
-            info_limit: 26,
             each: Service::new(Env::empty()),
         }
     }
@@ -274,14 +268,14 @@ impl Options {
             b'O' => self.each.kill_options = true,
             b'd' => self.each.no_delay = false,
             b'D' => self.each.no_delay = true,
-            b'h' => self.each.remote_host = true,
-            b'H' => self.each.remote_host = false,
-            b'p' => self.each.paranoid = true,
-            b'P' => self.each.paranoid = false,
-            b'l' => self.each.local_host = Some(argument().into_vec()),
-            b'r' => self.info = true,
-            b'R' => self.info = false,
-            b't' => self.info_limit = number(opts, 0)?,
+            b'h' => self.each.inquiry.remote_host = true,
+            b'H' => self.each.inquiry.remote_host = false,
+            b'p' => self.each.inquiry.paranoid = true,
+            b'P' => self.each.inquiry.paranoid = false,
+            b'l' => self.each.inquiry.local_host = Some(argument().into_vec()),
+            b'r' => self.each.inquiry.info = true,
+            b'R' => self.each.inquiry.info = false,
+            b't' => self.each.inquiry.limit = Duration::from_secs(number(opts, 0)?),
             b'4' => self.family = Family::V4,
             b'6' => self.each.mapped = true,
             _ => self.interface = Some(argument()),
@@ -293,7 +287,6 @@ impl Options {
     fn service(self, env: Env, program: Args) -> Service {
         Service {
             log: self.verbosity > 1,
-            info: self.info.then_some(Duration::from_secs(self.info_limit)),
             rules: self.rules.map(|path| RulesFile::new(&path, self.rules_may_be_missing)),
             env,
             program,
