@@ -1,13 +1,12 @@
 //! The tests of the network programs, one module per program.
 
 mod answering;
-mod proxies;
 mod crowd;
+mod proxies;
 mod server;
 
 mod addcr;
 mod argv0;
-mod crowd;
 #[path = "date@.rs"]
 mod date_at;
 mod delcr;
