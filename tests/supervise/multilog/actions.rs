@@ -70,7 +70,7 @@ fn the_time_in_front_belongs_to_the_line() {
     let after = clock::now();
     let mut lines = text.split_inclusive('\n').map(|line| {
         let (label, rest) = line.split_at(26);
-        let seconds = tai64::hex(label[1..17].as_bytes()).unwrap() - tai64::EPOCH;
+        let seconds = tai64::hex(&label.as_bytes()[1..17]).unwrap() - tai64::EPOCH;
         let inside = (before.as_secs()..=after.as_secs()).contains(&seconds);
         assert!(label.starts_with('@') && label.ends_with(' ') && inside, "{line}");
         rest
