@@ -19,7 +19,7 @@ const UDP_ROOM: usize = 4096;
 
 /// A lookup: it asks one server after the other, round after round.
 pub struct Lookup<'a> {
-    query: &'a Query,
+    query: Query,
     servers: &'a [SocketAddr],
     stage: Stage,
     /// When the server that is being asked has had its time.
@@ -45,7 +45,7 @@ enum Stage {
 
 impl<'a> Lookup<'a> {
     /// Asks the first server.
-    pub fn start(query: &'a Query, servers: &'a [SocketAddr]) -> Self {
+    pub fn start(query: Query, servers: &'a [SocketAddr]) -> Self {
         let mut lookup = Lookup {
             query,
             servers,

@@ -123,16 +123,17 @@ impl Resolver {
         questions: &[(&[u8], Kind)],
         limit: Option<Duration>,
     ) -> Vec<Result<Answer>> {
+        let mut pending = self.ask(questions);
+        pending.run(limit.and_then(|limit| Instant::now().checked_add(limit)));
+        pending.lookups.into_iter().map(ended).collect()
+    }
+
+    /// Asks several questions at once and leaves the waiting to the caller.
+    pub fn ask(&mut self, questions: &[(impl AsRef<[u8]>, Kind)]) -> Pending<'_> {
         self.refresh(questions.len());
-        let queries: Vec<Option<Query>> =
-            questions.iter().map(|(name, kind)| Query::new(name, *kind)).collect();
-        let known = queries.iter().flatten();
-        let mut lookups: Vec<Lookup> =
-            known.map(|query| Lookup::start(query, &self.servers)).collect();
-        drive(&mut lookups, limit.and_then(|limit| Instant::now().checked_add(limit)));
-        let mut results = lookups.into_iter().map(Lookup::result);
-        let result = |query: &Option<Query>| query.as_ref().and_then(|_| results.next());
-        queries.iter().map(result).map(|one| one.unwrap_or(Err(DnsError::BadName))).collect()
+        let queries = questions.iter().map(|(name, kind)| Query::new(name.as_ref(), *kind));
+        let start = |query| Lookup::start(query, &self.servers);
+        Pending { lookups: queries.map(|query| query.map(start)).collect(), taken: 0 }
     }
 
     /// Long-lived programs notice a new /etc/resolv.conf.
@@ -149,20 +150,47 @@ fn read_servers(cache: Option<&[u8]>) -> Vec<SocketAddr> {
     servers::choose(cache, &std::fs::read(RESOLV_CONF).unwrap_or_default())
 }
 
-/// Polls and dispatches until all lookups have ended, or the time is over, or polling fails.
-fn drive(lookups: &mut [Lookup], end: Option<Instant>) {
-    loop {
-        let mut open: Vec<&mut Lookup> =
-            lookups.iter_mut().filter(|lookup| lookup.wait().is_some()).collect();
+/// Questions that were asked together. Their answers are taken in the order of the questions, in
+/// whatever order they come.
+pub struct Pending<'a> {
+    /// `None`: there cannot be such a name, or the answer has been taken.
+    lookups: Vec<Option<Lookup<'a>>>,
+    taken: usize,
+}
+
+impl Pending<'_> {
+    /// The answer to the next question. `None` if it does not come until `end`, if there is one,
+    /// or if there is no further question.
+    pub fn answer(&mut self, end: Option<Instant>) -> Option<Result<Answer>> {
+        let number = self.taken;
+        let open = |lookup: &Option<Lookup>| lookup.as_ref().is_some_and(|l| l.wait().is_some());
+        while open(self.lookups.get(number)?) && self.step(end) {}
+        if open(&self.lookups[number]) && end.is_some_and(|end| end <= Instant::now()) {
+            return None;
+        }
+        self.taken += 1;
+        Some(ended(self.lookups[number].take()))
+    }
+
+    /// Goes on until all questions have their answers, or until `end`.
+    pub fn run(&mut self, end: Option<Instant>) {
+        while self.step(end) {}
+    }
+
+    /// Polls and dispatches once. `false`: all lookups have ended, or the time is over, or
+    /// polling fails.
+    fn step(&mut self, end: Option<Instant>) -> bool {
+        let lookups = self.lookups.iter_mut().flatten();
+        let mut open: Vec<&mut Lookup> = lookups.filter(|lookup| lookup.wait().is_some()).collect();
         let now = Instant::now();
         let first = open.iter().map(|lookup| lookup.deadline()).chain(end).min();
         let Some(first) = first.filter(|_| !open.is_empty() && end.is_none_or(|end| end > now))
         else {
-            return;
+            return false;
         };
         let mut waits: Vec<Wait> = open.iter().filter_map(|lookup| lookup.wait()).collect();
         if poll(&mut waits, Some(first.saturating_duration_since(now))).is_err() {
-            return;
+            return false;
         }
         let ready: Vec<bool> = waits.iter().map(|wait| wait.ready).collect();
         for (lookup, ready) in open.iter_mut().zip(ready) {
@@ -172,7 +200,12 @@ fn drive(lookups: &mut [Lookup], end: Option<Instant>) {
                 lookup.time_up();
             }
         }
+        true
     }
+}
+
+fn ended(lookup: Option<Lookup>) -> Result<Answer> {
+    lookup.map_or(Err(DnsError::BadName), Lookup::result)
 }
 
 #[cfg(test)]
@@ -294,5 +327,22 @@ mod tests {
         let shown: Vec<String> = results.map(|r| shown(r.and_then(|a| Ok(a.a()?)))).collect();
         let timed_out = "Err(Failed(Kind(TimedOut)))";
         assert_eq!(shown, [timed_out, "Err(BadName)", "Ok([127.0.0.9])"]);
+    }
+    #[test]
+    fn answers_are_taken_in_the_order_of_the_questions() {
+        let at = server(|query, _| match query[13] {
+            b's' => Vec::new(),
+            _ => vec![answered(query, 0, 0)],
+        });
+        let mut resolver = resolver(&[at]);
+        let questions = [("good", Kind::A), ("silent", Kind::A), ("good", Kind::A)];
+        let mut pending = resolver.ask(&questions);
+        let soon = Some(Instant::now() + Duration::from_millis(200));
+        let mut next = || pending.answer(soon).map(|answer| shown(answer.and_then(|a| Ok(a.a()?))));
+        let answer = Some("Ok([127.0.0.9])".to_owned());
+        assert_eq!([next(), next(), next()], [answer, None, None]);
+        let mut none = resolver.ask(&[] as &[(&[u8], Kind)]);
+        none.run(None);
+        assert!(none.answer(None).is_none());
     }
 }
