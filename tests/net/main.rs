@@ -20,6 +20,7 @@ mod mconnect;
 mod mconnect_io;
 mod proxyin;
 mod proxyout;
+mod rblsmtpd;
 mod recordio;
 #[path = "tcp-env.rs"]
 mod tcp_env;

@@ -7,6 +7,7 @@
 //! connect listen         addresses                     -> connections, listening sockets
 //! connection             a connection                  -> variables, log lines
 //! limits rules_file      who may come in, and how many from where
+//! dnsbl verdict refusal  what lists say of a client, what follows, what it is told
 //! visit                  what tcpserver does for a connection, from the socket to the program
 //! ```
 
@@ -16,6 +17,7 @@ pub mod connect;
 pub mod connection;
 pub mod crlf;
 pub mod dns;
+pub mod dnsbl;
 pub mod host;
 pub mod ident;
 pub mod inquiry;
@@ -24,5 +26,7 @@ pub mod listen;
 pub mod names;
 pub mod proxy;
 pub mod qualify;
+pub mod refusal;
 pub mod rules_file;
+pub mod verdict;
 pub mod visit;
