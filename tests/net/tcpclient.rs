@@ -150,6 +150,41 @@ fn a_single_address_has_the_time_of_both_rounds() {
 }
 
 #[test]
+fn addresses_that_do_not_answer_are_tried_again() {
+    let Some(dns) = dns(&[("a.example", "A", "127.0.0.1"), ("a.example", "A", "127.0.0.24")])
+    else {
+        return;
+    };
+    let (_listener, port, _kept) = silent();
+    let mut command = program("tcpclient");
+    command.env("DNSCACHEIP", dns.ip.to_string());
+    command.args(["-RHl0", "-T1+1", "a.example", &port.to_string(), "true"]);
+    let start = Instant::now();
+    let (code, out, err) = ran(&fed(&mut command, ""));
+    let mut said: Vec<&str> = err.lines().collect();
+    said.sort();
+    let unable = |ip, why| format!("tcpclient: unable to connect to {ip} port {port}: {why}");
+    let expected = [unable("127.0.0.1", "timed out"), unable("127.0.0.24", "connection refused")];
+    assert_eq!(
+        (code, out, said),
+        (Some(111), String::new(), expected.iter().map(|l| &l[..]).collect())
+    );
+    assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
+}
+
+#[test]
+fn small_packets_are_sent_at_once_if_asked() {
+    if Command::new("perl").arg("-v").output().is_err() {
+        return skip("needs perl");
+    }
+    let (_server, port) = listener();
+    let show = "open(S, '+<&=6'); print unpack('i', getsockopt(S, 6, 1)) ? 'now' : 'later'";
+    let words = ["127.0.0.1", &port.to_string(), "perl", "-e", show];
+    assert_eq!(plainly(&[], &words).1, "later");
+    assert_eq!(plainly(&["-D"], &words).1, "now");
+}
+
+#[test]
 fn all_addresses_of_a_name_are_tried() {
     let Some(dns) = dns(&[
         ("a.example", "A", "127.0.0.21"),

@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::thread;
+use std::time::{Duration, Instant};
 use tests::{
-    LIMIT, connect, dns, fed, original, program, ran, redirected, root, scratch, skip, start,
-    start_on,
+    LIMIT, connect, dns, failing, fed, original, program, ran, redirected, root, scratch, skip,
+    start, start_on,
 };
 
 /// Ours lists more options.
@@ -329,6 +330,59 @@ fn names_are_looked_up() {
     assert_eq!(named(&["-H", "-lx"]).says_to("127.0.0.2"), "x none\n");
 }
 
+#[test]
+fn rules_may_name_hosts() {
+    let Some(dns) = dns(&[
+        ("127.0.0.2", "PTR", "a.good.example"),
+        ("127.0.0.3", "PTR", "Good.Example"),
+        ("127.0.0.4", "PTR", "bad.example"),
+    ]) else {
+        return;
+    };
+    let text = "=.good.example:allow,RULE=\"below\"\n=good.example:allow,RULE=\"itself\"\n\
+        =:deny\n:allow,RULE=\"nameless\"\n";
+    let (_place, file) = rules(text);
+    let mut command = program("tcpserver");
+    command.env("DNSCACHEIP", dns.ip.to_string()).args(["-1vRl0", "-x", &file]);
+    let server = ready(command.args(["127.0.0.1", "0", "sh", "-c", "echo $RULE"]));
+    let said = ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"].map(|ip| server.says_to(ip));
+    assert_eq!(said, ["below\n", "itself\n", "", "nameless\n"]);
+    let denied = "deny PID 0:127.0.0.1:PORT bad.example:127.0.0.4::VISITOR\n";
+    assert!(server.log(4).contains(denied));
+}
+
+#[test]
+fn long_answers_and_other_names_are_followed() {
+    let Some(dns) = dns(&[
+        ("long.example", "A", "127.0.0.1"),
+        ("long.example", "TRUNCATED", ""),
+        ("alias.example", "CNAME", "other.example"),
+        ("other.example", "CNAME", "short.example"),
+        ("short.example", "A", "127.0.0.1"),
+    ]) else {
+        return;
+    };
+    for host in ["long.example", "alias.example"] {
+        let mut command = program("tcpserver");
+        command.env("DNSCACHEIP", dns.ip.to_string());
+        command.args(["-1RHl0", host, "0", "sh", "-c", "echo $TCPLOCALIP"]);
+        assert_eq!(ready(&mut command).says(), "127.0.0.1\n", "{host}");
+    }
+}
+
+#[test]
+fn a_dead_name_server_costs_three_seconds() {
+    let Some(dead) = dns(&[("a.example", "SILENT", "")]) else { return };
+    let Some(good) = dns(&[("a.example", "A", "127.0.0.1")]) else { return };
+    let mut command = program("tcpserver");
+    command.env("DNSCACHEIP", format!("{}.{}", dead.ip, good.ip));
+    command.args(["-1RHl0", "a.example", "0", "echo", "served"]);
+    let start = Instant::now();
+    assert_eq!(ready(&mut command).says(), "served\n");
+    let took = start.elapsed();
+    assert!(took > Duration::from_millis(2900) && took < Duration::from_secs(9), "{took:?}");
+}
+
 /// The original asks a failing server for eleven seconds.
 #[test]
 fn a_name_that_cannot_be_looked_up_is_none() {
@@ -430,6 +484,47 @@ fn a_terminated_server_leaves_its_children_alone() {
         visitor.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(all(visitor), "still there");
     }
+}
+
+#[test]
+fn small_packets_are_sent_at_once_if_asked() {
+    let show = ["perl", "-e", "print unpack('i', getsockopt(STDIN, 6, 1)) ? 'now' : 'later'"];
+    if Command::new("perl").arg("-v").output().is_err() {
+        return skip("needs perl");
+    }
+    assert_eq!(plain(&["-D"], &show).says(), "now");
+    assert_eq!(plain(&["-Dd"], &show).says(), "later");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let place = scratch();
+    place.fifo("log");
+    let script = "exec \"$0\" \"$@\" 2>log";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(tests::bin("tcpserver")).current_dir(place.path());
+    command.args(["-1vRHl0", "127.0.0.1", "0", "echo", "served"]);
+    let reader = thread::spawn({
+        let log = place.join("log");
+        move || fs::File::open(log).unwrap().read(&mut [0; 1]).unwrap()
+    });
+    let server = ready(&mut command);
+    reader.join().unwrap();
+    assert_eq!([0; 3].map(|_| server.says()), ["served\n"; 3]);
+}
+
+#[test]
+fn a_child_that_cannot_be_started_drops_the_connection() {
+    let mut command = program("tcpserver");
+    command.args(["-1vRHl0", "127.0.0.1", "0", "echo", "served"]);
+    let Some(mut command) = failing("clone", "EAGAIN", 1, &command) else { return };
+    let server = ready(&mut command);
+    assert_eq!((server.says(), server.says()), (String::new(), "served\n".into()));
+    let expected = "status: 0/40\nstatus: 1/40\n\
+        warning: dropping connection, unable to fork: temporary failure\n\
+        status: 0/40\nstatus: 1/40\npid PID from 127.0.0.1\n\
+        ok PID 0:127.0.0.1:PORT :127.0.0.1::VISITOR\nend PID status 0\nstatus: 0/40\n";
+    assert_eq!(server.log(1), expected);
 }
 
 #[test]

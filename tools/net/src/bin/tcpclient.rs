@@ -46,7 +46,7 @@ fn become_program(options: &Options, words: &[OsString], usage: Die) -> Result<C
     signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
     let mut env = Env::inherited();
     let stream = options.connect(&options.addresses(host, port, &env)?)?;
-    if !options.delay {
+    if options.no_delay {
         // If it fails, small packets wait.
         let _ = stream.set_nodelay(true);
     }
@@ -69,8 +69,8 @@ fn become_program(options: &Options, words: &[OsString], usage: Die) -> Result<C
 struct Options {
     /// -q 0: nothing is said, -Q 1: errors, -v 2: the connection too.
     verbosity: u8,
-    /// -d: small packets wait.
-    delay: bool,
+    /// -D: small packets are sent at once.
+    no_delay: bool,
     /// -h, -l, -r, -t.
     inquiry: Inquiry,
     /// -T: seconds for each address in the first and in the second round.
@@ -91,7 +91,7 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             verbosity: 1,
-            delay: false,
+            no_delay: false,
             inquiry: Inquiry::default(),
             limits: [2, 58],
             local_ip: None,
@@ -107,8 +107,8 @@ impl Options {
     fn set(&mut self, letter: u8, opts: &Opts) -> Result<()> {
         let argument = opts.argument().as_bytes();
         match letter {
-            b'd' => self.delay = true,
-            b'D' => self.delay = false,
+            b'd' => self.no_delay = false,
+            b'D' => self.no_delay = true,
             b'q' => self.verbosity = 0,
             b'Q' => self.verbosity = 1,
             b'v' => self.verbosity = 2,
