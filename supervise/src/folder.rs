@@ -4,7 +4,7 @@ use base::sys::{fd, lock};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -39,14 +39,21 @@ impl Folder {
         write_end(&self.supervise("ok")).map(drop)
     }
 
-    /// The open end of `supervise/control`. Fails as [`Folder::is_supervised`].
+    /// The open end of `supervise/control`. Fails as [`Folder::is_supervised`]. Nobody reads
+    /// orders from what is no FIFO, and whoever owns the directory may have put a link there.
     pub fn control(&self) -> io::Result<Control> {
-        Ok(Control(write_end(&self.supervise("control"))?))
+        let file = write_end(&self.supervise("control"))?;
+        match file.metadata()?.file_type().is_fifo() {
+            true => Ok(Control(file)),
+            false => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+        }
     }
 
     /// Somebody holds `supervise/lock`. If that cannot be seen, nobody does.
     pub fn is_locked(&self) -> bool {
-        let Ok(file) = File::open(self.supervise("lock")) else {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let Ok(file) = options.open(self.supervise("lock")) else {
             return false;
         };
         let tried = lock::try_shared(file.as_fd());

@@ -130,15 +130,16 @@ impl Seat {
     /// Gives orders to the supervise here. It is found by its process, since the directory may
     /// have lost its name. One that does not read orders (yet) gets the signal.
     pub fn order(&self, letters: &[u8], signal: Signal) {
-        let pid = match &self.sitter {
-            Sitter::Child(pid) => *pid,
-            Sitter::Stranger(holder) => holder.pid,
+        let (pid, ours) = match &self.sitter {
+            Sitter::Child(pid) => (*pid, true),
+            Sitter::Stranger(holder) => (holder.pid, false),
             Sitter::Hidden => return drop(order(&self.path, letters)),
             Sitter::Nobody => return,
         };
-        let folder = format!("/proc/{pid}/cwd");
         let works = holder::works_in(pid, self.identity);
-        if !works || order(Path::new(&folder), letters).is_err() {
+        let obeys = works && order(Path::new(&format!("/proc/{pid}/cwd")), letters).is_ok();
+        // A stranger that works elsewhere has ended, and somebody else has its number.
+        if !obeys && (ours || works) {
             let _ = signal::send(pid, signal);
         }
     }

@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -166,13 +166,17 @@ impl Pipe {
         })
     }
 
-    /// The pipe that an entry of /proc/PID/fd leads to.
+    /// The pipe that an entry of /proc/PID/fd leads to. Opening it never waits, whatever it is.
     fn behind(entry: &Path) -> Option<Pipe> {
         if !fs::metadata(entry).ok()?.file_type().is_fifo() {
             return None;
         }
-        let read = File::open(entry).ok()?.into();
-        let write = OpenOptions::new().write(true).open(entry).ok()?.into();
+        let mut options = OpenOptions::new();
+        options.custom_flags(libc::O_NONBLOCK);
+        let read: OwnedFd = options.read(true).open(entry).ok()?.into();
+        let write: OwnedFd = options.read(false).write(true).open(entry).ok()?.into();
+        fd::set_nonblocking(read.as_fd(), false).ok()?;
+        fd::set_nonblocking(write.as_fd(), false).ok()?;
         Some(Pipe { read, write })
     }
 }

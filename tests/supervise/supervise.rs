@@ -192,7 +192,8 @@ fn a_run_that_cannot_be_run_is_tried_each_second() {
 fn run_gets_the_environment_the_folder_and_nothing_else() {
     let place = services();
     let script = "echo \"$0 $# $(pwd -P)\"; env | grep -v -E '^(PWD|_|OLDPWD|SHLVL)='; \
-                  ls /proc/$$/fd; grep -E 'Sig(Blk|Ign)' /proc/$$/status; exec sleep 60\n";
+                  ls /proc/$$/fd; while read -r line; do case $line in SigBlk*|SigIgn*) echo \"$line\"; esac; \
+                  done </proc/$$/status; exec sleep 60\n";
     place.service("a", script);
     let mut command = place.command("supervise");
     command.env_clear().env("ZEBRA", "1").env("APPLE", "2").arg("a");

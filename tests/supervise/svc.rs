@@ -3,7 +3,7 @@
 use crate::services::services;
 use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use tests::{failing, fed, original, ran};
 
 const LETTERS: &str = "svc options: u up, d down, o once, x exit, p pause, c continue, h hup, \
@@ -62,6 +62,21 @@ fn no_directory_is_no_failure() {
         let output = fed(place.command("svc").args(words), "");
         assert_eq!(ran(&output), (Some(0), String::new(), String::new()));
     }
+}
+
+#[test]
+fn a_control_that_is_no_fifo_is_not_written_to() {
+    // 0.76 writes into whatever it finds
+    if original() {
+        return;
+    }
+    let place = services();
+    place.write("precious", "gold").dir("a/supervise");
+    symlink("../../precious", place.join("a/supervise/control")).unwrap();
+    let said = "svc: warning: unable to control a: supervise not running\n";
+    let output = fed(place.command("svc").args(["-u", "a"]), "");
+    assert_eq!(ran(&output), (Some(0), String::new(), said.into()));
+    assert_eq!(place.text("precious"), "gold");
 }
 
 #[test]

@@ -406,6 +406,21 @@ fn a_stranger_that_only_its_lock_betrays_is_replaced_too() {
 }
 
 #[test]
+fn a_service_cannot_hold_up_the_others() {
+    // 0.76 opens nothing in services
+    if original() {
+        return;
+    }
+    let place = services();
+    place.fifo("service/a/supervise/lock").fifo("service/a/log/supervise/lock");
+    place.service("service/a", STAYS).service("service/a/log", STAYS).service("service/b", STAYS);
+    let scan = place.svscan();
+    until(LIMIT, "the other service", || place.ok("service/b"));
+    scan.signal(libc::SIGTERM);
+    assert_eq!(scan.finish(LIMIT).status.code(), Some(0));
+}
+
+#[test]
 fn a_stranger_is_stopped_with_the_others() {
     // 0.76 stops nothing
     if original() {
