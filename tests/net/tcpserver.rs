@@ -703,4 +703,12 @@ fn a_listening_socket_may_be_handed_over() {
     let server = start_on(OwnedFd::from(listener), &mut redirected("3<&0 <&-", &command));
     assert_eq!(server.wait_out("\n"), format!("{port}\n"));
     assert_eq!(all(connect(port)), "0\n");
+
+    let (listener, port) = tests::listener();
+    let mut command = Command::new("sh");
+    let script = "LISTEN_PID=$$ LISTEN_FDNAMES=smtp exec \"$0\" \"$@\" 3<&0 </dev/null";
+    command.args(["-c", script]).arg(tests::bin("tcpserver"));
+    command.args(["-RHl0", "fd:smtp", "any", "echo", "by name"]);
+    let _server = start_on(OwnedFd::from(listener), &mut command);
+    assert_eq!(all(connect(port)), "by name\n");
 }
