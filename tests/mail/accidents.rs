@@ -233,3 +233,21 @@ fn only_one_request_is_open_for_a_number() {
     sending.say(CLEAN, "++");
     assert_eq!(sending.order(REMOTE).recipient, "a@b");
 }
+
+#[test]
+fn a_message_that_leaves_todo_behind_our_back_is_not_forgotten() {
+    let home = installation();
+    // its files are complete, and qmail-clean was asked to remove todo/N by somebody who was
+    // killed; a folder has the effect of a file that goes away while we look
+    home.put("mess", 46, "text\n").put("info", 46, "Fme@b\0").put("remote", 46, "Ta@b\0");
+    home.place().dir(home.file("todo", 46));
+    let mut sending = sending(&home);
+    sending.log("warning: trouble reading todo/46");
+    assert!(sending.is_silent(REMOTE));
+    std::fs::remove_dir(home.join(home.file("todo", 46))).unwrap();
+    home.send("text\n", "", &["other@b"]);
+    let mut recipients = [sending.answer(REMOTE, "K"), sending.answer(REMOTE, "K")];
+    recipients.sort();
+    assert_eq!(recipients, ["a@b", "other@b"]);
+    home.wait_empty();
+}

@@ -5,14 +5,12 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::files;
-use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signals};
 use base::sys::{fd, lock};
 use base::{Args, Code, Die, Result};
 use mail::control::Control;
 use mail::send::channel::descriptors;
 use mail::send::controls::Controls;
-use mail::send::load::info_folder;
 use mail::send::log;
 use mail::send::manager::Manager;
 use mail::send::rewrite::Side;
@@ -22,12 +20,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
 
 base::program!("qmail-send", run);
-
-/// How long a folder that cannot be read is left alone.
-const PAUSE: Duration = Duration::from_secs(10);
 
 fn run(_: Args) -> Result<Code> {
     let cannot = |why: &'static str| {
@@ -54,7 +48,7 @@ fn run(_: Args) -> Result<Code> {
     let control = Control::of(Path::new(".."));
     let mut manager = Manager::new(paths, control, controls, [local, remote]);
     manager.log_status();
-    load(&mut manager, &paths, &signals);
+    manager.load(&signals);
     manager.run(&signals);
     drop::<File>(mutex);
     Ok(Code::DONE)
@@ -76,21 +70,5 @@ fn slots(side: Side, wanted: u64) -> io::Result<usize> {
     match fd::read(descriptors(side).1, &mut most)? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
         _ => Ok(wanted.min(most[0].into()) as usize),
-    }
-}
-
-/// Loads the messages of earlier days. A folder that cannot be read is tried again until it can,
-/// or until we are told to stop.
-fn load(manager: &mut Manager, paths: &Paths, signals: &Signals) {
-    for folder in 0..paths.split {
-        while manager.load(folder).is_err() {
-            let name = info_folder(folder);
-            log::alert(format_args!("unable to opendir {}, sleeping...", name.display()));
-            let _ = poll(&mut [Wait::read(signals.fd())], Some(PAUSE));
-            signals.take().for_each(|signal| manager.signal_came(signal));
-            if manager.is_leaving() {
-                return;
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ use base::sys::fd;
 use queue::paths::Paths;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -84,11 +84,11 @@ impl Draft {
         log::line(format_args!("info msg {}: {}", self.message, self.about));
     }
 
-    /// Removes its files; what cannot be removed does no harm while `todo/N` is there.
+    /// Removes what it has made; what cannot be removed does no harm while `todo/N` is there.
     fn remove(&mut self) {
         for output in self.outputs() {
             if output.file.take().is_some() {
-                let _ = fs::remove_file(&output.path);
+                let _ = fs::remove_file(&output.made);
             }
         }
     }
@@ -98,12 +98,7 @@ impl Draft {
     }
 
     fn sync_files(&mut self) -> Result<(), Trouble> {
-        for output in self.outputs() {
-            if let Some(file) = &output.file {
-                file.sync_all().map_err(plain("trouble fsyncing", &output.path))?;
-            }
-        }
-        Ok(())
+        self.outputs().try_for_each(Output::sync)
     }
 
     /// The folders in which it has changed something.
@@ -143,19 +138,29 @@ pub fn sync(mut drafts: Vec<Draft>) -> Vec<Draft> {
     drafts
 }
 
-/// A file that is made when the first record comes. What a crash left under its name is replaced,
-/// or removed if there is no record.
+/// A file that is made when the first record comes.
+///
+/// A file of a killed qmail-send may be there already. If that one was complete, a qmail-clean may
+/// just be removing `todo/N`: then it is all that is left of the message. So it is replaced by
+/// renaming, and never changed.
 struct Output {
     path: PathBuf,
+    /// The name under which the file was made: `path`, or one beside it.
+    made: PathBuf,
     file: Option<File>,
     buffer: Vec<u8>,
     /// The folder has another name in it than before, or one less.
     changed: bool,
 }
 
+/// The name of a file that takes the place of another one. It is no number, so nobody minds it.
+pub fn replacement(path: &Path) -> PathBuf {
+    path.with_extension("new")
+}
+
 impl Output {
     fn new(path: PathBuf) -> Self {
-        Output { path, file: None, buffer: Vec::new(), changed: false }
+        Output { made: path.clone(), path, file: None, buffer: Vec::new(), changed: false }
     }
 
     fn put(&mut self, letter: u8, text: &[u8]) -> Result<(), Trouble> {
@@ -179,17 +184,37 @@ impl Output {
     }
 
     fn flush(&mut self) -> Result<(), Trouble> {
-        let Output { path, file, buffer, changed } = self;
-        let file = match file {
+        let file = match self.file.take() {
             Some(file) => file,
-            None => {
-                *changed = true;
-                let made = create(path).map_err(later("unable to create", path))?;
-                file.insert(made)
-            }
+            None => self.create().map_err(later("unable to create", &self.path))?,
         };
-        fd::write_all(file.as_fd(), buffer).map_err(plain("trouble writing to", path))?;
-        buffer.clear();
+        let written = fd::write_all(file.as_fd(), &self.buffer);
+        self.file = Some(file);
+        written.map_err(plain("trouble writing to", &self.path))?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn create(&mut self) -> io::Result<File> {
+        self.changed = true;
+        let mut options = OpenOptions::new();
+        options.write(true).mode(0o600);
+        match options.clone().create_new(true).open(&self.path) {
+            Err(why) if why.kind() == ErrorKind::AlreadyExists => {
+                self.made = replacement(&self.path);
+                options.create(true).truncate(true).open(&self.made)
+            }
+            other => other,
+        }
+    }
+
+    /// Puts the contents on disk, then the file in its place.
+    fn sync(&mut self) -> Result<(), Trouble> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.sync_all().map_err(plain("trouble fsyncing", &self.path))?;
+        if self.made != self.path {
+            fs::rename(&self.made, &self.path).map_err(later("unable to create", &self.path))?;
+        }
         Ok(())
     }
 
@@ -201,8 +226,4 @@ impl Output {
         self.changed = true;
         fs::remove_file(&self.path).map_err(later("unable to unlink", &self.path))
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }

@@ -1,45 +1,107 @@
 //! The beginning and the end of qmail-send: the queue as the last one left it, and as the next
 //! one will find it.
 
+use super::draft::replacement;
 use super::log;
 use super::manager::Manager;
 use super::rewrite::Side;
 use super::schedule::SYSTEM_FAILURE;
 use base::sys::clock;
+use base::sys::poll::{Wait, poll};
+use base::sys::signal::Signals;
 use queue::paths;
-use std::fs::{self, File, FileTimes};
+use std::collections::HashSet;
+use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+/// How long a folder that cannot be read is left alone.
+const PAUSE: Duration = Duration::from_secs(10);
+
 impl Manager {
-    /// Loads the messages in one of the folders of `info`. The time of a file of recipients says
-    /// when the next try is.
-    pub fn load(&mut self, folder: u64) -> io::Result<()> {
+    /// Loads all messages that have been taken over before. A folder that cannot be read is tried
+    /// again until it can, or until we are told to stop.
+    pub fn load(&mut self, signals: &Signals) {
+        // First what is new: a message that leaves `todo` meanwhile is doubtful, not forgotten.
+        let mut new = HashSet::new();
+        self.persist("todo", signals, |_| {
+            new = numbers("todo")?;
+            Ok(())
+        });
+        for folder in 0..self.paths.split {
+            let name = format!("info/{folder}");
+            self.persist(&name, signals, |manager| manager.load_folder(folder, &new));
+        }
+    }
+
+    /// Does something about a folder until it works, or until we are told to stop.
+    fn persist(
+        &mut self,
+        folder: &str,
+        signals: &Signals,
+        mut work: impl FnMut(&mut Self) -> io::Result<()>,
+    ) {
+        while !self.leaving && work(self).is_err() {
+            log::alert(format_args!("unable to opendir {folder}, sleeping..."));
+            let _ = poll(&mut [Wait::read(signals.fd())], Some(PAUSE));
+            signals.take().for_each(|signal| self.signal_came(signal));
+        }
+    }
+
+    /// Loads the messages in one folder of `info`. The time of a file of recipients says when the
+    /// next try is. Of a message that is still new, only `todo/N` counts.
+    fn load_folder(&mut self, folder: u64, new: &HashSet<u64>) -> io::Result<()> {
         let now = clock::seconds();
-        for entry in fs::read_dir(info_folder(folder))? {
-            let Some(message) = paths::number(entry?.file_name().as_bytes()) else { continue };
-            // As long as there is todo/N, nothing else of the message counts.
-            if time(&self.paths.flat("todo", message)).is_ok() {
-                continue;
-            }
-            let mut waits = false;
-            for side in Side::BOTH {
-                let next = match time(&self.paths.split(side.name(), message)) {
-                    Ok(time) => time,
-                    Err(why) if why.kind() == ErrorKind::NotFound => continue,
-                    Err(_) => now + SYSTEM_FAILURE,
-                };
-                self.channels[side as usize].schedule.add(next, message);
-                waits = true;
-            }
-            if !waits {
-                self.finishing.add(now, message);
+        let found = numbers(&format!("info/{folder}"))?;
+        let mut idle: HashSet<u64> = found.difference(new).copied().collect();
+        let mut tries = Vec::new();
+        for side in Side::BOTH {
+            for entry in fs::read_dir(format!("{}/{folder}", side.name()))? {
+                let entry = entry?;
+                let message = paths::number(entry.file_name().as_bytes());
+                let message = message.filter(|n| found.contains(n) && !new.contains(n));
+                let Some(message) = message else { continue };
+                let time = entry.metadata().map_or(now + SYSTEM_FAILURE, |about| changed(&about));
+                tries.push((side, time, message));
+                idle.remove(&message);
             }
         }
+        for (side, time, message) in tries {
+            self.channels[side as usize].schedule.add(time, message);
+        }
+        idle.into_iter().for_each(|message| self.finishing.add(now, message));
+        self.todo.doubtful.extend(found.intersection(new));
         Ok(())
+    }
+
+    /// After a look into `todo`, for messages that were new when we started and had files of ours:
+    /// if `todo/N` is gone, a qmail-clean has removed it for a qmail-send that was killed. Then the
+    /// files are complete, and nobody else will ever look at them.
+    pub(super) fn load_doubtful(&mut self) {
+        let doubtful = std::mem::take(&mut self.todo.doubtful);
+        let is_gone = |message: &u64| is_absent(&self.paths.flat("todo", *message));
+        let (gone, doubtful): (HashSet<u64>, _) = doubtful.into_iter().partition(is_gone);
+        self.todo.doubtful = doubtful;
+        gone.into_iter().for_each(|message| self.load_message(message));
+    }
+
+    fn load_message(&mut self, message: u64) {
+        let mut waits = false;
+        for side in Side::BOTH {
+            let file = self.paths.split(side.name(), message);
+            let _ = fs::remove_file(replacement(&file));
+            if let Ok(about) = fs::symlink_metadata(file) {
+                self.channels[side as usize].schedule.add(changed(&about), message);
+                waits = true;
+            }
+        }
+        let _ = fs::remove_file(replacement(&self.paths.split("info", message)));
+        if !waits {
+            self.finishing.add(clock::seconds(), message);
+        }
     }
 
     /// Notes the next try of every message where [`Manager::load`] will look for it.
@@ -58,14 +120,23 @@ impl Manager {
     }
 }
 
-/// `info/X`
-pub fn info_folder(folder: u64) -> PathBuf {
-    format!("info/{folder}").into()
+/// The message numbers in a folder.
+fn numbers(folder: &str) -> io::Result<HashSet<u64>> {
+    let mut found = HashSet::new();
+    for entry in fs::read_dir(folder)? {
+        found.extend(paths::number(entry?.file_name().as_bytes()));
+    }
+    Ok(found)
+}
+
+/// Whether there is certainly no such file.
+pub(super) fn is_absent(file: &Path) -> bool {
+    fs::symlink_metadata(file).is_err_and(|why| why.kind() == ErrorKind::NotFound)
 }
 
 /// When a file was changed, in seconds.
-fn time(file: &Path) -> io::Result<u64> {
-    Ok(fs::symlink_metadata(file)?.mtime().max(0) as u64)
+fn changed(about: &Metadata) -> u64 {
+    about.mtime().max(0) as u64
 }
 
 fn set_time(file: &Path, seconds: u64) -> io::Result<()> {

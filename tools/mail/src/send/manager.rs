@@ -91,11 +91,6 @@ impl Manager {
         log::line("status: exiting");
     }
 
-    /// Whether it has been told to stop, or has to.
-    pub fn is_leaving(&self) -> bool {
-        self.leaving
-    }
-
     /// Whether nothing goes on that is worth waiting for.
     fn may_stop(&self) -> bool {
         let idle = |channel: &Channel| !channel.alive || channel.busy == 0;
@@ -162,7 +157,7 @@ impl Manager {
     }
 
     /// A signal came: stop, try everything now, or read the rules again.
-    pub fn signal_came(&mut self, signal: signal::Signal) {
+    pub(super) fn signal_came(&mut self, signal: signal::Signal) {
         match signal {
             signal::TERM => self.leaving = true,
             signal::ALARM => {

@@ -10,7 +10,7 @@ pub mod controls;
 mod deliver;
 mod draft;
 mod finish;
-pub mod load;
+mod load;
 pub mod log;
 pub mod manager;
 mod pass;

@@ -2,13 +2,12 @@
 //! for 36 hours.
 
 use super::clean::Request;
+use super::load::is_absent;
 use super::manager::Manager;
 use queue::paths::{self, OLD, Paths};
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 /// Seconds between two sweeps.
 const INTERVAL: u64 = 76_431;
@@ -79,9 +78,4 @@ impl Manager {
             && is_absent(&self.paths.split("info", message))
             && is_absent(&self.paths.flat("todo", message))
     }
-}
-
-/// Whether there is certainly no such file.
-fn is_absent(file: &Path) -> bool {
-    fs::symlink_metadata(file).is_err_and(|why| why.kind() == ErrorKind::NotFound)
 }

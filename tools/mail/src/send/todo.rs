@@ -8,7 +8,7 @@ use super::rewrite::Side;
 use base::files;
 use base::sys::clock;
 use queue::paths;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -34,6 +34,8 @@ pub struct Todo {
     next: u64,
     /// Messages whose `todo/N` is being removed, and the sides where they go then.
     cleaning: HashMap<u64, [bool; 2]>,
+    /// Messages in `todo` that had files of ours when we started, and were not taken over yet.
+    pub(super) doubtful: HashSet<u64>,
 }
 
 impl Todo {
@@ -104,7 +106,10 @@ impl Manager {
         let mut drafts = Vec::new();
         for message in self.todo.batch() {
             match Draft::write(&self.paths, &self.controls.rules, message) {
-                Ok(draft) => drafts.push(draft),
+                Ok(draft) => {
+                    self.todo.doubtful.remove(&message);
+                    drafts.push(draft);
+                }
                 Err(trouble) => trouble.log(),
             }
         }
@@ -116,6 +121,9 @@ impl Manager {
         let requests: Vec<_> = drafts.iter().map(|draft| Request::Todo(draft.message)).collect();
         if !requests.is_empty() && self.cleaner.ask(&requests).is_err() {
             self.cleaner_lost();
+        }
+        if self.todo.entries.is_none() {
+            self.load_doubtful();
         }
     }
 
