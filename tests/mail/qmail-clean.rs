@@ -3,7 +3,7 @@
 use crate::installation::{Installation, installation};
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
-use tests::{LIMIT, fed, ran, redirected, start, until};
+use tests::{LIMIT, Random, fed, ran, redirected, start, until};
 
 /// What it answers to these commands; nothing else must be said, and it must end well.
 #[track_caller]
@@ -63,6 +63,22 @@ fn a_file_that_cannot_be_removed_is_an_exclamation_mark() {
     put(&home, 8, &["intd"]);
     assert_eq!(answers(&home, b"foop/7\0todo/8\0"), "!!");
     assert_eq!((left(&home, 7), left(&home, 8)), (vec!["mess", "intd"], vec!["todo"]));
+}
+
+#[test]
+fn damaged_commands_get_one_answer_each_and_harm_nobody() {
+    let home = installation();
+    put(&home, 5, &["mess", "intd", "todo", "info"]);
+    let mut random = Random::new(3);
+    let mut commands = Vec::new();
+    for _ in 0..10_000 {
+        let good = [&b"foop/77\0"[..], b"todo/123456\0"][random.below(2)];
+        commands.extend(random.damaged(good).into_iter().filter(|byte| *byte != b'5'));
+    }
+    let wanted = commands.iter().filter(|byte| **byte == 0).count();
+    let said = answers(&home, &commands);
+    assert!(said.len() == wanted && said.contains('x') && said.contains('+'));
+    assert_eq!(left(&home, 5), ["mess", "intd", "todo", "info"]);
 }
 
 #[test]

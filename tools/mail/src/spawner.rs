@@ -9,7 +9,7 @@ use base::files;
 use base::input::Input;
 use base::sys::poll::{Wait, poll};
 use base::sys::wait::{self, Pid, Status};
-use base::sys::{fd, signal};
+use base::sys::{clock, fd, signal};
 use base::{Code, Die, Result, Unable};
 use queue::users::{Role, Users};
 use std::fs::File;
@@ -18,10 +18,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes of one field of an order: far more than any address. A longer one fails as if memory
 /// were short.
 const FIELD: usize = 65536;
+
+/// How long we wait if the system has no memory even for waiting.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What one of the two spawners does its own way.
 pub trait Deliver {
@@ -154,7 +158,7 @@ pub fn run<D: Deliver>(home: &Path, deliver: D) -> Result<Code> {
     let owner = users.get(Role::Queue).uid;
     let mut spawner =
         Spawner { deliver, owner, children, orders: Orders::default(), closed: false };
-    spawner.work(&ended).unable("wait for orders")?;
+    spawner.work(&ended);
     Ok(Code::DONE)
 }
 
@@ -176,10 +180,10 @@ struct Spawner<D> {
 }
 
 impl<D: Deliver> Spawner<D> {
-    fn work(&mut self, ended: &signal::Signals) -> io::Result<()> {
+    fn work(&mut self, ended: &signal::Signals) {
         let mut input = Input::with_size(fd::STDIN, 65536);
         while !self.closed || self.children.iter().any(Option::is_some) {
-            let (outputs, told, asked) = self.wait(ended)?;
+            let (outputs, told, asked) = self.wait(ended);
             if told {
                 ended.take().for_each(drop);
                 self.children_ended();
@@ -192,12 +196,11 @@ impl<D: Deliver> Spawner<D> {
                 self.orders_read(&mut input);
             }
         }
-        Ok(())
     }
 
     /// Waits for something to do. Gives the children who said something, whether one has ended,
     /// and whether there are orders.
-    fn wait(&self, ended: &signal::Signals) -> io::Result<(Vec<usize>, bool, bool)> {
+    fn wait(&self, ended: &signal::Signals) -> (Vec<usize>, bool, bool) {
         let mut numbers = Vec::new();
         let mut waits = vec![Wait::read(ended.fd())];
         for (number, child) in self.children.iter().enumerate() {
@@ -209,10 +212,12 @@ impl<D: Deliver> Spawner<D> {
         if !self.closed {
             waits.push(Wait::read(fd::STDIN));
         }
-        poll(&mut waits, None)?;
+        if poll(&mut waits, None).is_err() {
+            clock::pause(PAUSE);
+        }
         let asked = !self.closed && waits.last().is_some_and(|wait| wait.ready);
         let ready = numbers.iter().zip(&waits[1..]).filter(|(_, wait)| wait.ready);
-        Ok((ready.map(|(number, _)| *number).collect(), waits[0].ready, asked))
+        (ready.map(|(number, _)| *number).collect(), waits[0].ready, asked)
     }
 
     fn orders_read(&mut self, input: &mut Input) {

@@ -31,6 +31,9 @@ const KEPT_FREE: [RawFd; 5] = [2, 3, 4, 5, 6];
 fn run(words: Args) -> Result<Code> {
     let nobody = |name| Die::later(format_args!("unable to find user {name}"));
     let users = Users::of(&home::folder()).map_err(nobody)?;
+    if !users.is_alone() && ids::effective_uid() != 0 {
+        return Err(Die::later("only root can start the mail of seven users"));
+    }
     let members = Members::of(&users)?;
     std::env::set_current_dir("/").unable("switch to /")?;
     umask::set(0o077);
