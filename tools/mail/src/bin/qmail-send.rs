@@ -16,7 +16,6 @@ use mail::send::manager::Manager;
 use mail::send::rewrite::Side;
 use queue::home;
 use queue::paths::Paths;
-use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -47,10 +46,10 @@ fn run(_: Args) -> Result<Code> {
     };
     let control = Control::of(Path::new(".."));
     let mut manager = Manager::new(paths, control, controls, [local, remote]);
-    manager.log_status();
     manager.load(&signals);
     manager.run(&signals);
-    drop::<File>(mutex);
+    // The lock goes last: nobody else may begin before the schedule is saved.
+    drop(mutex);
     Ok(Code::DONE)
 }
 

@@ -66,6 +66,7 @@ impl Manager {
 
     /// Delivers until it is told to stop, and everything that goes on has ended.
     pub fn run(&mut self, signals: &Signals) {
+        self.log_status();
         while !self.may_stop() {
             self.work();
             let events = self.wait(signals);
@@ -191,7 +192,7 @@ impl Manager {
     }
 
     /// `status: local 1/10 remote 0/20`
-    pub fn log_status(&self) {
+    pub(super) fn log_status(&self) {
         let [local, remote] = self.channels.each_ref().map(|c| (c.busy, c.most()));
         let leaving = if self.leaving { " exitasap" } else { "" };
         log::line(format_args!(
