@@ -24,7 +24,9 @@ impl StatusFile {
     /// Opens a status file, or creates it with mode 600. What it holds stays.
     pub fn open(name: &Path, patience: Patience) -> io::Result<Self> {
         let mut how = OpenOptions::new();
-        let file = how.write(true).create(true).truncate(false).mode(0o600).open(name)?;
+        how.write(true).create(true).truncate(false).mode(0o600);
+        // A FIFO must not hold us up.
+        let file = how.custom_flags(libc::O_NONBLOCK).open(name)?;
         let name = name.to_owned();
         Ok(StatusFile { name, file, patience, line: [b'\n'; LENGTH], changed: false })
     }

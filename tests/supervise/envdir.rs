@@ -107,6 +107,13 @@ fn a_link_to_nowhere_says_nothing() {
 }
 
 #[test]
+fn a_fifo_does_not_hold_it_up() {
+    let place = scratch();
+    place.dir("d").fifo("d/OLD").write("d/A", "1");
+    assert_eq!(environment(&place, &["d"]), ["A=1"]);
+}
+
+#[test]
 fn a_prefix_goes_before_every_name() {
     // -p is of daemontools-encore
     if original() {

@@ -105,6 +105,19 @@ fn a_status_file_that_cannot_be_created_is_a_temporary_failure() {
 }
 
 #[test]
+fn fifos_do_not_hold_it_up() {
+    let place = scratch();
+    place.fifo("f").dir("m").fifo("m/lock");
+    for (word, text) in [
+        ("=f", "unable to create f: device not configured"),
+        ("./m", "unable to lock directory ./m: device not configured"),
+    ] {
+        let o = fed(&mut multilog(&place, &[word]), "line\n");
+        assert_eq!(ran(&o), (Some(111), String::new(), format!("multilog: fatal: {text}\n")));
+    }
+}
+
+#[test]
 fn no_input_is_an_end_and_so_is_unreadable_input() {
     let place = scratch();
     let o = tests::redirected("<&-", &multilog(&place, &["./m"])).output().unwrap();

@@ -96,6 +96,16 @@ fn a_file_that_cannot_be_opened_is_a_failure() {
 }
 
 #[test]
+fn a_fifo_does_not_hold_it_up() {
+    let place = scratch();
+    place.fifo("f");
+    let mut command = program("setlock");
+    let o = command.args(["f", "true"]).current_dir(place.path()).output().unwrap();
+    let said = "setlock: fatal: unable to open f: device not configured\n";
+    assert_eq!(ran(&o), (Some(111), String::new(), said.into()));
+}
+
+#[test]
 fn a_missing_program_is_a_failure_even_when_silent() {
     let place = scratch();
     let mut command = program("setlock");

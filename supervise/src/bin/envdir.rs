@@ -4,10 +4,10 @@
 use base::env::Env;
 use base::opt::Opts;
 use base::sys::exec::exec_with;
-use base::{Args, Code, Result, Unable};
+use base::{Args, Code, Result, Unable, files};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn apply(env: &mut Env, prefix: &[u8], folder: &Path) -> Result<()> {
         if name.as_bytes().starts_with(b".") {
             continue;
         }
-        let contents = match fs::read(folder.join(&name)) {
+        let contents = match contents(&folder.join(&name)) {
             // Removed since it was listed, or a link to nowhere: it says nothing.
             Err(why) if why.kind() == ErrorKind::NotFound => continue,
             other => other.unable(format_args!("read {shown}/{}", name.display()))?,
@@ -53,6 +53,13 @@ fn apply(env: &mut Env, prefix: &[u8], folder: &Path) -> Result<()> {
         assign(env, &[prefix, name.as_bytes()].concat(), &contents);
     }
     Ok(())
+}
+
+/// A FIFO is read without waiting: one that nobody writes to is an empty file.
+fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    let mut contents = Vec::new();
+    files::open_read(file)?.read_to_end(&mut contents)?;
+    Ok(contents)
 }
 
 /// Sets the variable to the first line of the file; an empty file removes it. The part of the

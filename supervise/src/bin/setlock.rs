@@ -4,13 +4,13 @@
 use base::opt::Opts;
 use base::sys::clock::pause;
 use base::sys::{exec::exec, fd, lock};
-use base::{Args, Code, Result, Unable, number};
+use base::{Args, Code, Result, Unable, files, number};
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 base::program!("setlock", run);
@@ -69,7 +69,7 @@ fn options(opts: &mut Opts) -> Result<Options> {
 }
 
 fn locked(file: &OsStr, options: &Options) -> Result<File> {
-    let lock = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
+    let lock = files::open_append(Path::new(file), true);
     let lock = lock.unable(format_args!("open {}", file.display()))?;
     take(lock.as_fd(), options).unable(format_args!("lock {}", file.display()))?;
     Ok(lock)

@@ -4,14 +4,14 @@ use crate::log_script::Settings;
 use crate::patience::Patience;
 use base::sys::clock;
 use base::tai64::{self, LABEL};
-use base::{Result, Unable};
+use base::{Result, Unable, files};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The mode of a file that is complete and safe on disk.
@@ -56,11 +56,6 @@ impl Folder {
     /// The path of one of its files, for messages.
     pub fn path(&self, file: impl AsRef<OsStr>) -> String {
         format!("{}/{}", self.name.display(), file.as_ref().display())
-    }
-
-    /// Opens `file` for appending, and creates it with mode 600. Not for good: see `set_mode`.
-    pub fn append_to(&self, file: &str) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(file)
     }
 
     /// Gives `file` its final name, which says `time` and ends in `code`, and puts the names on
@@ -126,6 +121,11 @@ fn old_files() -> io::Result<Vec<OsString>> {
     let names = fs::read_dir(".")?.map(|entry| Ok(entry?.file_name()));
     let is_old = |name: &OsString| name.as_bytes().starts_with(b"@") && name.len() >= LABEL;
     names.filter(|name| name.as_ref().map_or(true, is_old)).collect()
+}
+
+/// Opens `file` for appending, and creates it with mode 600: for a moment, see [`set_mode`].
+pub fn append_to(file: &str) -> io::Result<File> {
+    files::open_append(Path::new(file), true)
 }
 
 /// Sets the mode that tells what state a file is in.

@@ -20,7 +20,7 @@ use crate::log_script::Settings;
 use crate::patience::Patience;
 use base::Result;
 use base::sys::clock;
-use folder::{COMPLETE, Folder, IN_PROGRESS, set_mode};
+use folder::{COMPLETE, Folder, IN_PROGRESS, append_to, set_mode};
 use processor::Processor;
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -129,8 +129,7 @@ impl LogDir {
         let rename =
             format_args!("rename current to previous in directory {}", folder.name.display());
         folder.insist(rename, || fs::rename("current", "previous"));
-        self.current =
-            folder.insist(format_args!("create {current}"), || folder.append_to("current"));
+        self.current = folder.insist(format_args!("create {current}"), || append_to("current"));
         self.length = 0;
         let mode = format_args!("set mode of {current}");
         folder.insist(mode, || set_mode(&self.current, IN_PROGRESS));

@@ -1,7 +1,7 @@
 //! What every finished file goes through on its way to a label: a command of the administrator,
 //! which runs while logging goes on.
 
-use super::folder::{COMPLETE, Folder, set_mode};
+use super::folder::{COMPLETE, Folder, append_to, set_mode};
 use crate::patience::PAUSE;
 use base::errno;
 use base::sys::clock::pause;
@@ -154,7 +154,7 @@ fn keep_results(folder: &Folder, finished: Duration) {
 
 fn to_disk(folder: &Folder, name: &str) -> File {
     let path = folder.path(name);
-    let file = folder.insist(format_args!("create {path}"), || folder.append_to(name));
+    let file = folder.insist(format_args!("create {path}"), || append_to(name));
     folder.insist(format_args!("write {path} to disk"), || file.sync_all());
     file
 }

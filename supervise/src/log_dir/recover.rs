@@ -1,6 +1,6 @@
 //! Taking over a log directory, in whatever state it was left.
 
-use super::folder::{COMPLETE, Folder, IN_PROGRESS, set_mode};
+use super::folder::{COMPLETE, Folder, IN_PROGRESS, append_to, set_mode};
 use base::sys::{clock, lock};
 use base::{Result, Unable};
 use std::ffi::OsStr;
@@ -19,7 +19,7 @@ const UNSAFE: &str = "u";
 pub fn lock(folder: &Folder) -> Result<File> {
     let shown = folder.name.display();
     folder.enter().unable(format_args!("open directory {shown}"))?;
-    let file = folder.append_to("lock");
+    let file = append_to("lock");
     let file = file.and_then(|file| lock::try_exclusive(file.as_fd()).map(|()| file));
     file.unable(format_args!("lock directory {shown}"))
 }
@@ -32,7 +32,7 @@ pub fn lock(folder: &Folder) -> Result<File> {
 pub fn recover(folder: &Folder) -> Result<(File, u64)> {
     folder.enter().unable(format_args!("switch to {}", folder.name.display()))?;
     if is_complete(folder, "current")? {
-        let current = folder.append_to("current");
+        let current = append_to("current");
         let current = current.unable(format_args!("append to {}", folder.path("current")))?;
         return in_progress(folder, current);
     }
@@ -48,7 +48,7 @@ pub fn recover(folder: &Folder) -> Result<(File, u64)> {
     }
     folder.finish("current", OsStr::new(UNSAFE), clock::now());
     File::create("state").unable(format_args!("write to {}", folder.path("state")))?;
-    let current = folder.append_to("current");
+    let current = append_to("current");
     in_progress(folder, current.unable(format_args!("write to {}", folder.path("current")))?)
 }
 
