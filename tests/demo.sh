@@ -40,8 +40,16 @@ install_programs() {
     mkdir -p "$demo"
     BUILT=$BUILT DESTDIR= PREFIX=$demo SPLIT=23
     export BUILT DESTDIR PREFIX SPLIT
-    QMAILHOME=$home SUBSET='rules net supervise mail' sh "$tree/tools/install.sh" 2>"$demo/install.log"
-    QMAILHOME=$remote SUBSET=mail sh "$tree/tools/install.sh" 2>>"$demo/install.log"
+    QMAILHOME=$home SUBSET='rules net supervise mail'
+    export QMAILHOME SUBSET
+    run_install
+    QMAILHOME=$remote SUBSET=mail
+    run_install
+    unset QMAILHOME SUBSET PREFIX DESTDIR SPLIT
+}
+
+run_install() {
+    sh "$tree/tools/install.sh" >>"$demo/install.log" 2>&1 || die "$(tail -n 1 "$demo/install.log")"
 }
 
 # Two mail hosts: demo.example, and remote.example that it sends to.
