@@ -33,21 +33,20 @@ fn storm(messages: usize, pause: Duration) {
     let accepted = Mutex::new(HashSet::new());
     let next = AtomicUsize::new(0);
     let done = AtomicBool::new(false);
+    let port = services.port;
     let mut kills = 0;
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
-            scope.spawn(|| client(services.port, messages, &next, &accepted, &done));
+            scope.spawn(|| client(port, messages, &next, &accepted, &done));
         }
-        // The scope's clients borrow nothing of svscan, but the borrow checker cannot know.
         let mut random = Random::new(1);
         while !done.load(SeqCst) {
             thread::park_timeout(pause);
+            services.revive();
             let processes = services.processes();
-            if processes.is_empty() {
-                continue;
+            if !processes.is_empty() {
+                kills += usize::from(kill(processes[random.below(processes.len())]));
             }
-            let victim = processes[random.below(processes.len())];
-            kills += usize::from(kill(victim));
         }
     });
     services.revive();
@@ -60,7 +59,6 @@ fn storm(messages: usize, pause: Duration) {
         accepted.is_subset(&found)
     });
     println!("{} messages accepted, {kills} processes killed", accepted.len());
-    services.stop();
 }
 
 /// Sends one message after the other, over a new connection whenever the old one broke.
