@@ -16,14 +16,16 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// The label of a time since the Unix epoch.
 pub fn label(time: Duration) -> [u8; LABEL] {
     let mut label = [b'@'; LABEL];
-    let (seconds, nanoseconds) = (EPOCH.wrapping_add(time.as_secs()), time.subsec_nanos());
-    for (at, digit) in label[1..17].iter_mut().enumerate() {
-        *digit = HEX[(seconds >> (60 - 4 * at)) as usize & 15];
-    }
-    for (at, digit) in label[17..].iter_mut().enumerate() {
-        *digit = HEX[(nanoseconds >> (28 - 4 * at)) as usize & 15];
+    for (digits, byte) in label[1..].chunks_exact_mut(2).zip(pack(time)) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
     label
+}
+
+/// The hex digit of a number below 16. Computed, not looked up: so the digits of a label are made
+/// all at once.
+fn digit(number: u8) -> u8 {
+    number + if number < 10 { b'0' } else { b'a' - 10 }
 }
 
 /// A stamp of 12 bytes, big-endian: 8 of seconds, 4 of nanoseconds.
