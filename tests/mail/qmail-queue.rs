@@ -455,3 +455,19 @@ fn setuid_it_goes_into_no_tree_of_its_callers() {
     let todo = home.place().text(home.file("todo", home.numbers("todo")[0]));
     assert!(todo.starts_with(&format!("u{stranger}\0p")), "{todo}");
 }
+
+#[test]
+fn the_split_is_the_number_of_numbered_folders() {
+    let home = installation();
+    home.place().dir("queue/mess/lost+found");
+    home.send("x\n", "", &[]);
+    let number = home.only("todo");
+    assert!(home.place().exists(home.file("mess", number)));
+    let other = installation();
+    for folder in 5..23 {
+        fs::remove_dir(other.join(format!("queue/mess/{folder}"))).unwrap();
+    }
+    other.send("x\n", "", &[]);
+    let number = other.only("todo");
+    assert!(other.place().exists(format!("queue/mess/{}/{number}", number % 5)));
+}
