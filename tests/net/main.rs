@@ -27,6 +27,8 @@ mod tcp_env;
 mod tcpaccess;
 mod tcpcat;
 mod tcpclient;
+mod tcplisten;
+mod tcplog;
 mod tcpserver;
 #[path = "who@.rs"]
 mod who_at;

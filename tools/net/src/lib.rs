@@ -30,3 +30,4 @@ pub mod refusal;
 pub mod rules_file;
 pub mod verdict;
 pub mod visit;
+pub mod visits;
