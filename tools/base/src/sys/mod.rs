@@ -24,6 +24,7 @@ pub mod start;
 pub mod syslog;
 pub mod title;
 pub mod umask;
+pub mod unix;
 pub mod wait;
 
 use std::io;

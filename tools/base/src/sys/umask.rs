@@ -5,3 +5,12 @@ pub fn set(mask: u32) {
     // SAFETY: umask has no preconditions.
     unsafe { libc::umask(mask) };
 }
+
+/// Does something under this umask.
+pub fn during<T>(mask: u32, work: impl FnOnce() -> T) -> T {
+    // SAFETY: umask has no preconditions.
+    let old = unsafe { libc::umask(mask) };
+    let done = work();
+    set(old);
+    done
+}
