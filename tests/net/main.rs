@@ -30,5 +30,8 @@ mod tcpclient;
 mod tcplisten;
 mod tcplog;
 mod tcpserver;
+mod unixcat;
+mod unixclient;
+mod unixserver;
 #[path = "who@.rs"]
 mod who_at;

@@ -28,6 +28,7 @@ pub mod proxy;
 pub mod qualify;
 pub mod refusal;
 pub mod rules_file;
+pub mod unix;
 pub mod verdict;
 pub mod visit;
 pub mod visits;
