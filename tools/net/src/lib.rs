@@ -9,6 +9,9 @@
 //! limits rules_file      who may come in, and how many from where
 //! dnsbl verdict refusal  what lists say of a client, what follows, what it is told
 //! visit                  what tcpserver does for a connection, from the socket to the program
+//! log                    what tcpserver has logged     -> visits, counts
+//! proxy unix             PROXY headers, Unix sockets   <> who is calling
+//! between crlf           what filters around a program and a connection do
 //! ```
 
 pub mod address;
@@ -23,6 +26,7 @@ pub mod ident;
 pub mod inquiry;
 pub mod limits;
 pub mod listen;
+pub mod log;
 pub mod names;
 pub mod proxy;
 pub mod qualify;
@@ -31,4 +35,3 @@ pub mod rules_file;
 pub mod unix;
 pub mod verdict;
 pub mod visit;
-pub mod visits;

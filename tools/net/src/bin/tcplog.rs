@@ -6,7 +6,7 @@ use base::opt::Opts;
 use base::out::Out;
 use base::{Args, Code, Result, Unable};
 use memchr::memchr;
-use net::visits::{Summary, Visits};
+use net::log::{Summary, Visits};
 
 base::program!("tcplog", run);
 
