@@ -136,6 +136,21 @@ fn what_is_killed_is_started_again() {
 }
 
 #[test]
+fn an_svscan_that_dies_of_the_signal_to_end_is_not_started_again() {
+    // the original hands no signals on
+    if original() {
+        return;
+    }
+    let place = services();
+    let Some(mut command) = command(&place, &[]) else { return };
+    fs::remove_file(place.join("bin/svscan")).unwrap();
+    place.script("bin/svscan", "exec sleep 1000\n");
+    let boot = start(&mut command);
+    child(boot.pid(), "sleep", 0);
+    assert_eq!(ended(boot), (Some(0), String::new(), String::new()));
+}
+
+#[test]
 fn it_detaches_and_writes_its_number() {
     // the original has no options
     if original() {

@@ -58,7 +58,7 @@ fn run(words: Args) -> Result<Code> {
     let line = [OsString::from("readproctitle"), "service".into(), "errors:".into()];
     let line = line.into_iter().chain([".".repeat(DOTS).into()]).collect();
     let title = Child::new("readproctitle", line);
-    Boot { env, svscan, title, messages: Some(messages) }.go_on(&signals)
+    Boot { env, svscan, title, messages: Some(messages), told: false }.go_on(&signals)
 }
 
 /// What is asked for.
@@ -157,6 +157,8 @@ struct Boot {
     title: Child,
     /// `None` once svscan has ended for good.
     messages: Option<Messages>,
+    /// svscan has been told to end: one that dies of the signal is not started again.
+    told: bool,
 }
 
 impl Boot {
@@ -190,20 +192,23 @@ impl Boot {
         if signal == SIGCHLD {
             return self.children_died();
         }
+        let to_end = [SIGTERM, SIGINT, SIGQUIT].contains(&signal);
+        self.told |= to_end;
         match self.svscan.pid {
             Some(pid) => drop(signal::send(pid, signal)),
-            None if [SIGTERM, SIGINT, SIGQUIT].contains(&signal) => return Some(Code::DONE),
+            None if to_end => return Some(Code::DONE),
             None => {}
         }
         None
     }
 
     /// The exit code, if nothing is left to wait for. An svscan that was killed starts again and
-    /// takes the services over; one that has ended itself has ended for good.
+    /// takes the services over; one that has ended itself, or that was told to and knows no better
+    /// than to die of it (the original), has ended for good.
     fn children_died(&mut self) -> Option<Code> {
         let mut code = Code::DONE;
         while let Some((pid, status)) = wait::any() {
-            if self.svscan.ended(pid) && status.signal().is_none() {
+            if self.svscan.ended(pid) && (self.told || status.signal().is_none()) {
                 self.messages = None;
             }
             if self.title.ended(pid) {
