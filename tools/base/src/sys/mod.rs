@@ -14,6 +14,7 @@ pub mod ids;
 #[cfg(feature = "interfaces")]
 pub mod interfaces;
 pub mod lock;
+pub mod memory;
 pub mod nss;
 pub mod poll;
 pub mod random;

@@ -5,7 +5,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::date::Date;
-use base::sys::{clock, fd, ids, signal, umask};
+use base::sys::{clock, fd, ids, memory, signal, umask};
 use base::{Args, Code, Die, Result, files};
 use queue::envelope::{Envelope, Wrong};
 use queue::home;
@@ -40,6 +40,7 @@ const BUFFER: usize = 65536;
 const DAY: u32 = 86400;
 
 fn run(_: Args) -> Result<Code> {
+    memory::end_silently_with(MEMORY);
     // A file that we create must not become descriptor 0 or 1.
     if !fd::is_open(0) || !fd::is_open(1) {
         return Err(Die::silent(READ));
@@ -49,10 +50,13 @@ fn run(_: Args) -> Result<Code> {
     let caller = Role::of_caller();
     home::enter_trusted(caller).or_exit(HOME)?;
     std::env::set_current_dir("queue").or_exit(QUEUE)?;
-    let mut buffer = Buffer::new()?;
+    let mut buffer = Buffer::new();
     let message = Message::create(&Paths::read().or_exit(MESS)?)?;
-    let written = message.write(caller, &mut buffer).and_then(|()| message.publish());
-    written.inspect_err(|_| message.remove())?;
+    let written = message.write(caller, &mut buffer);
+    // Giving up in the middle of what follows would deny a message that is queued.
+    signal::alarm(0);
+    let published = written.and_then(|()| message.publish());
+    published.inspect_err(|_| message.remove())?;
     // From here on qmail-send may see the message. If its name will not stay, the name goes away
     // and nothing else: what qmail-send has begun with stays whole.
     files::sync_folder(Path::new("todo"))
@@ -175,11 +179,8 @@ struct Buffer {
 }
 
 impl Buffer {
-    fn new() -> Result<Self> {
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(BUFFER).map_err(|_| Die::silent(MEMORY))?;
-        bytes.resize(BUFFER, 0);
-        Ok(Buffer { bytes, filled: 0 })
+    fn new() -> Self {
+        Buffer { bytes: vec![0; BUFFER], filled: 0 }
     }
 
     /// Adds a few bytes of our own; called when there is room.
