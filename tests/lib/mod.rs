@@ -14,6 +14,7 @@
 //! The same tests run on the originals: `UNDER_TEST=/usr/bin cargo test --test supervise`.
 
 mod dns;
+mod page;
 mod program;
 mod random;
 mod running;
@@ -24,6 +25,7 @@ mod trace;
 mod user;
 
 pub use dns::{Dns, dns};
+pub use page::{codes, codes_in};
 pub use program::{bin, fed, fed_within, original, program, ran, redirected, shown};
 pub use random::Random;
 pub use running::{Running, start, start_on};

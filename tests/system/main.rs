@@ -1,5 +1,6 @@
 //! Tests of the whole: real mail through real services, started as users start them.
 
+mod bad_input;
 mod demo;
 mod inetd;
 #[allow(dead_code)] // The mail programs' own tests use the rest.

@@ -3,7 +3,7 @@
 use crate::programs::{file_name, pages, programs, text};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tests::{fed, ran, skip, tree};
+use tests::{codes_in, fed, ran, skip, tree};
 
 /// The pages of programs: sections 1 and 8.
 fn program_pages() -> impl Iterator<Item = PathBuf> {
@@ -39,12 +39,6 @@ fn clean(checker: &str, words: &[&str]) {
     assert!(unclean.is_empty(), "{unclean:#?}");
 }
 
-/// The lines of one section of a page; none if it has no such section.
-fn section(page: &str, name: &str) -> Option<String> {
-    let (_, rest) = page.split_once(&format!("\n.Sh {name}\n"))?;
-    Some(rest.split("\n.Sh ").next().unwrap().to_owned())
-}
-
 #[test]
 fn every_page_has_its_own_name() {
     let mut wrong = Vec::new();
@@ -76,14 +70,6 @@ fn every_program_tells_its_exit_status_and_shows_examples() {
     assert!(wanting.is_empty(), "{wanting:#?}");
 }
 
-/// The codes that a page lists as `.It 100`, `.It Li 100` or `.It 51 , 54`.
-fn codes(page: &str) -> Vec<String> {
-    let status = section(page, "EXIT STATUS").unwrap_or_default();
-    let items = status.lines().filter_map(|line| line.strip_prefix(".It "));
-    let words = items.flat_map(|item| item.split([' ', ',']));
-    words.filter(|word| word.parse::<u8>().is_ok()).map(str::to_owned).collect()
-}
-
 /// A number stands in a text, not as a part of a longer one.
 fn has_number(text: &str, number: &str) -> bool {
     let mut numbers = text.split(|letter: char| !letter.is_ascii_alphanumeric());
@@ -98,7 +84,7 @@ fn every_exit_code_that_a_page_lists_is_tested() {
             program_pages().filter(|page| page.file_stem().unwrap() == program.name.as_str());
         let test = tree().join(format!("tests/{}/{}.rs", program.family, program.name));
         let test = std::fs::read_to_string(test).unwrap_or_default();
-        let codes: Vec<String> = pages.flat_map(|page| codes(&text(page))).collect();
+        let codes: Vec<String> = pages.flat_map(|page| codes_in(&text(page))).collect();
         let missing = codes.iter().filter(|code| !has_number(&test, code));
         untested.extend(missing.map(|code| format!("{}: {code}", program.name)));
     }
@@ -141,7 +127,7 @@ fn every_source_begins_with_its_program() {
 fn codes_and_scripts_are_found_in_a_page() {
     let page = ".Sh NAME\n.Sh EXIT STATUS\n.Bl -tag -width 3n\n.It 100\nBad.\n.It Li 51 , 54\nWorse.\n\
                 .El\n.Sh EXAMPLES\n.Bd -literal -offset indent\n#!/bin/sh\necho a \\e\n  b\n.Ed\n.It 7\n";
-    assert_eq!(codes(page), ["100", "51", "54"]);
+    assert_eq!(codes_in(page), ["100", "51", "54"]);
     assert_eq!(scripts(page), ["#!/bin/sh\necho a \\\n  b\n"]);
     assert!(has_number("Some(100),", "100") && !has_number("1000 100x", "100"));
 }
