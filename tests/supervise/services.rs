@@ -61,7 +61,10 @@ impl Services {
         let mut command = program(name);
         if self.theirs.contains(&name) {
             let mut theirs = Command::new(Path::new(ORIGINALS).join(name));
-            command.get_envs().for_each(|(name, value)| drop(value.map(|v| theirs.env(name, v))));
+            for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?)))
+            {
+                theirs.env(name, value);
+            }
             command = theirs;
         }
         let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap();

@@ -98,8 +98,8 @@ fn directories_that_cannot_be_reached_do_not_keep_others_from_it() {
     place.write("file", "").dir("empty").fifo("idle/supervise/control").dir("no/supervise/control");
     place.fifo("a/supervise/control");
     let mut reader = OpenOptions::new();
-    let mut reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
-    let mut reader = (&mut reader).open(place.join("a/supervise/control")).unwrap();
+    let reader = reader.read(true).custom_flags(libc::O_NONBLOCK);
+    let mut reader = reader.open(place.join("a/supervise/control")).unwrap();
     let words = ["-t", "gone", "file", "empty", "idle", "no", "", "a"];
     let output = fed(place.command("svc").args(words), "");
     let said = "svc: warning: unable to chdir to gone: file does not exist\n\
