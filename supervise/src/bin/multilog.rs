@@ -139,28 +139,26 @@ impl Multilog {
 
     /// Takes a piece of a line that is not decided on yet, and decides if enough of it is there.
     fn begin(&mut self, piece: &[u8]) {
-        let text = piece.strip_suffix(b"\n").unwrap_or(piece);
-        let complete = text.len() < piece.len();
         if self.head.is_empty()
             && let Some(stamp) = self.script.stamp
         {
             stamp.put(&mut self.head);
         }
-        let fits = &text[..text.len().min(WINDOW - self.head.len())];
-        if !complete && self.head.len() + fits.len() < WINDOW {
-            return self.head.extend_from_slice(fits);
+        let complete = piece.ends_with(b"\n");
+        let seen = WINDOW.min(self.head.len() + piece.len() - usize::from(complete));
+        if !complete && seen < WINDOW {
+            return self.head.extend_from_slice(piece);
         }
         if self.head.is_empty() {
-            self.decide(fits);
+            self.decide(&piece[..seen]);
             self.pass(piece);
         } else {
-            let mut head = std::mem::take(&mut self.head);
-            head.extend_from_slice(fits);
-            self.decide(&head);
-            self.pass(&head);
-            self.pass(&piece[fits.len()..]);
-            head.clear();
-            self.head = head;
+            let mut line = std::mem::take(&mut self.head);
+            line.extend_from_slice(piece);
+            self.decide(&line[..seen]);
+            self.pass(&line);
+            line.clear();
+            self.head = line;
         }
         self.inside = !complete;
     }

@@ -67,7 +67,7 @@ impl Found {
 }
 
 impl LogDir {
-    /// Adds bytes, at most 64 KiB. They are written when many have come, and by `flush`.
+    /// Adds bytes. They are written when many have come, and by `flush`.
     pub fn put(&mut self, bytes: &[u8]) {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush();
