@@ -25,7 +25,7 @@ mod trace;
 mod user;
 
 pub use dns::{Dns, dns};
-pub use page::{codes, codes_in};
+pub use page::{codes, codes_in, section};
 pub use program::{bin, fed, fed_within, original, program, ran, redirected, shown};
 pub use random::Random;
 pub use running::{Running, start, start_on};

@@ -4,7 +4,7 @@ use crate::tree;
 use std::fs;
 
 /// The lines of one section of a page; none if it has no such section.
-fn section(page: &str, name: &str) -> Option<String> {
+pub fn section(page: &str, name: &str) -> Option<String> {
     let (_, rest) = page.split_once(&format!("\n.Sh {name}\n"))?;
     Some(rest.split("\n.Sh ").next().unwrap().to_owned())
 }

@@ -2,8 +2,10 @@
 //! all tests.
 
 mod build;
+mod examples;
 mod helpers;
 mod install;
 mod layout;
+mod machine;
 mod pages;
 mod programs;

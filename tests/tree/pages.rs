@@ -6,7 +6,7 @@ use std::process::Command;
 use tests::{codes_in, fed, ran, skip, tree};
 
 /// The pages of programs: sections 1 and 8.
-fn program_pages() -> impl Iterator<Item = PathBuf> {
+pub fn program_pages() -> impl Iterator<Item = PathBuf> {
     let of_program = |page: &PathBuf| page.extension().is_some_and(|end| end == "1" || end == "8");
     pages().into_iter().filter(of_program)
 }
@@ -91,13 +91,18 @@ fn every_exit_code_that_a_page_lists_is_tested() {
     assert!(untested.is_empty(), "{untested:#?}");
 }
 
-/// The scripts of a page: literal displays that begin with `#!`, as a terminal shows them.
+/// The literal displays of a page, or of a part of it, as a terminal shows them.
+pub fn displays(page: &str) -> Vec<String> {
+    let page = format!("\n{page}");
+    let displays = page.split("\n.Bd -literal").skip(1);
+    let bodies = displays.filter_map(|rest| rest.split("\n.Ed").next()?.split_once('\n'));
+    let shown = |text: &str| text.replace("\\&", "").replace("\\-", "-").replace("\\e", "\\");
+    bodies.map(|(_, body)| shown(body) + "\n").collect()
+}
+
+/// Those of them that are scripts.
 fn scripts(page: &str) -> Vec<String> {
-    let displays = page.split("\n.Bd ").skip(1).filter_map(|rest| rest.split("\n.Ed").next());
-    let bodies = displays.filter_map(|display| display.split_once('\n')).map(|(_, body)| body);
-    let scripts = bodies.filter(|body| body.starts_with("#!"));
-    let shown = |script: &str| script.replace("\\&", "").replace("\\-", "-").replace("\\e", "\\");
-    scripts.map(|script| shown(script) + "\n").collect()
+    displays(page).into_iter().filter(|shown| shown.starts_with("#!")).collect()
 }
 
 #[test]

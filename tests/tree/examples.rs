@@ -1,0 +1,206 @@
+//! The examples in the man pages: each does what its page says.
+
+use crate::machine::{Disk, Machine};
+use crate::pages::{displays, program_pages};
+use crate::programs::{file_name, text};
+use std::thread;
+use tests::{ran, section};
+
+/// What stands in no output of an example that works.
+const BAD: [&str; 6] =
+    ["usage:", "illegal option", "not found", "fatal:", "No such file", "Permission denied"];
+
+/// Examples that cannot run on the machine, and why.
+const NOT: [(&str, &str); 1] = [("qmail-newu.8", "qmail-pw2u is to come")];
+
+/// How an example is run that is not merely started and ends, in the words of `hands.sh`, and
+/// what its output has. `multilog.8 2` is the second example of that page.
+#[rustfmt::skip]
+const HOW: &[(&str, &str, &str)] = &[
+    ("addcr.1", "smtp; ./example", "\n221 "),
+    ("argv0.1", "echo 'echo $0 up; exec sleep 9' >in; stays up", "gamed-chess up"),
+    ("date@.1", "host 13 echo half past nine; ./example", "half past nine\nhalf past nine\n"),
+    ("delcr.1", "host 13 echo half past nine; ./example", "half past nine\n"),
+    ("envdir.8", "stays up", "server up: www  80\n"),
+    ("envdir.8 2", "supervised; ./example; cat /service/server/env/PORT", "8080\n"),
+    ("envuidgid.8", "stays up", "server up: root 7011 80\n"),
+    ("fghack.8", "stays up", "server up\n"),
+    ("finger@.1", "host 79 sh -c 'read -r who; echo $who is fine'; ./example", "postmaster"),
+    ("fixcrio.1", "stays status: ask", "\n221 "),
+    ("forward.1", "deliver; waiting", "\nTx@example.org\n"),
+    ("forward.1 2", "./example; waiting", "\nTx@example.org\n"),
+    ("http@.1", "host 9100 printf 'HTTP/1.0 200 OK\r\n\r\nnode_load1 0.5\n'; ./example",
+        "node_load1 0.5\n"),
+    ("maildirmake.1", "./example; cd; ls -d Maildir/*; cat .qmail",
+        "Maildir/cur\nMaildir/new\nMaildir/tmp\n./Maildir/\n"),
+    ("mconnect-io.1", "smtp; echo QUIT >in; ./example <in", "\n221 "),
+    ("mconnect.1", "smtp; ./example", "\n221 "),
+    ("multilog.8", "echo line >in; ./example <in; cat main/current", " line\n"),
+    ("multilog.8 2", "printf '%s\n' 'error: e' 'status: s' >in; ./example <in; \
+        cut -b27- errors/current status", "error: e\nstatus: s\n"),
+    ("multilog.8 3", "yes | head -n 10000 >in; ./example <in; gzip -dc main/@*.s | head -n 1",
+        " y\n"),
+    ("multilog.8 4", "supervised; ./example; soon sh -c 'cat /service/server/log/main/@*'", ""),
+    ("pgrphack.8", "stays up", "server up: www  \n"),
+    ("preline.1", "deliver; cat ~joe/procmail", "Return-Path: <me@example.net>\n"),
+    ("preline.1 2", "./example", "Return-Path: <joe@example.com>\nSubject: test\n"),
+    ("proxyin.1", "stays status: ask_as_proxy 192.0.2.1 2525", "\n221 "),
+    ("proxyout.1", "host 2525 proxyin sh -c 'echo caller: $TCPREMOTEIP'; \
+        stays status: tcpclient -RHl0 127.0.0.1 25 sh -c 'cat <&6'", "caller: 127.0.0.1\n"),
+    ("qmail-clean.8", "./example", "+"),
+    ("qmail-getpw.8", "./example", "joe\n7006\n7006\n/home/joe\n-\nlist\n"),
+    ("qmail-inject.8", "./example; waiting", "\nTann@a.example\nTbob@example.com\n"),
+    ("qmail-local.8", "echo '&ann@a.example' >~joe/.qmail-list; chown joe ~joe/.qmail-list; \
+        ./example", "ann@a.example"),
+    ("qmail-lspawn.8", "queued 1/24; echo ./Mailbox >/var/qmail/alias/.qmail-you; ./example",
+        "Kdid 1+0+0\n"),
+    ("qmail-qread.8", "qmail; ./example", "1 b.example\n"),
+    ("qmail-queue.8", "./example; waiting", "\nTyou@a.example\nTshe@b.example\n"),
+    ("qmail-remote.8", "smtp; ./example", "\nK127.0.0.5 accepted message"),
+    ("qmail-remote.8 2", "smtp 587; cp example /var/qmail/control/smtproutes; \
+        qmail-remote a.example me@a.example you@a.example <message",
+        "K127.0.0.5 accepted message"),
+    ("qmail-rspawn.8", "smtp; queued 19/4711; ./example", "127.0.0.5 accepted message"),
+    ("qmail-showctl.8", "echo >/var/qmail/control/smtproute; ./example",
+        "smtproute: I have no idea"),
+    ("qmail-smtpd.8", "stays status: ask", "\n221 "),
+    ("qmail-smtpd.8 2", "read -r _ _ _ _ user program args <example; \
+        inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
+    ("qmail-start.8", "stays 'status: local'", ""),
+    ("qmail-start.8 2", "./example; soon runs splogger; soon runs qmail-send", ""),
+    ("rblsmtpd.1", "stays status: ask", "\n221 "),
+    ("rblsmtpd.1 2", "rules \"$(cat example)\"; tcprulescheck /etc/tcp.smtp.cdb 198.51.100.1",
+        "RBLSMTPD=-go away\n"),
+    ("rblsmtpd.1 3", "host 25 ./example; ask", "\n221 "),
+    ("readproctitle.8", "./example & soon svok /service/server; soon runs readproctitle", ""),
+    ("recordio.1", "stays status: ask", " > 221 "),
+    ("sendmail.8", "./example; waiting", "\nTpostmaster@example.com\n"),
+    ("setlock.8", "./example", "reported\n"),
+    ("setuidgid.8", "stays up", "server up: www  80\n"),
+    ("setuidgid.8 2", "echo line >in; ./example <in; cat main/current", " line\n"),
+    ("setuidgid.8 3", "stays up", "server up: www  \n"),
+    ("softlimit.8", "stays up", "server up: www  \n"),
+    ("splogger.8", "./example & soon runs splogger; soon runs qmail-send", ""),
+    ("supervise.8", "rm -r /etc/echo /service/*; svscan /service >/tmp/svscan 2>&1 & ./example; \
+        soon grep status: /var/log/echo/current; \
+        tcpclient -RHl0 127.0.0.1 7 sh -c 'echo hello >&7; head -n 1 <&6'", "hello\n"),
+    ("svc.8", "supervised; ./example; ls /service; soon sh -c \
+        'test $(cat /proc/*/comm | grep -cx supervise) = 4'",
+        "dns\nserver\n"),
+    ("svc.8 2", "supervised; ./example", ""),
+    ("svok.8", "supervised; stays up", "server up: root  \n"),
+    ("svscan.8", "cp -r services ~joe/service; chown -R joe ~joe; \
+        setuidgid joe sh -c \"$(sed 's/^@reboot//' example)\" & soon svok ~joe/service/inner",
+        "server up\n"),
+    ("svscan.8 2", "stays up", "server up\n"),
+    ("svscanboot.8", "$(cut -d: -f4 example) & soon svok /service/server", ""),
+    ("svscanboot.8 2", "./example; soon svok /service/server", ""),
+    ("svscanboot.8 3", "svscanboot -d -p /run/svscanboot.pid; soon svok /service/server; \
+        ./example; soon ended svscan; soon ended supervise", ""),
+    ("svstat.8", "supervised; ./example", ""),
+    ("tai64n.8", "./example", " made\n"),
+    ("tai64nlocal.8", "supervised; stays up", " server up\n"),
+    ("tcp-env.1", "read -r _ _ _ _ user program args <example; \
+        inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
+    ("tcp-env.1 2", "inetd ./example; ask", "\n221 "),
+    ("tcpaccess.1", "stays status: ask_as_proxy 127.0.0.1 25", "\n221 "),
+    ("tcpaccess.1 2", "inetd ./example; ask", "\n221 "),
+    ("tcpcat.1", "host 4000 echo backup; ./example; cat home.tar", "backup\n"),
+    ("tcpclient.1", "smtp; ./example", "220 "),
+    ("tcplisten.1", "stays status: ask", "\n221 "),
+    ("tcplog.1", "logged; ./example", " 127.0.0.1\n"),
+    ("tcplog.1 2", "logged; mkdir /var/lib/node_exporter; ./example; \
+        cat /var/lib/node_exporter/smtpd.prom",
+        "
+tcpserver_connections_total{verdict=\"ok\",status=\"0\"} 1
+"),
+    ("tcprules.1", "rules \"$(cat example)\"; tcprulescheck /etc/tcp.smtp.cdb 192.0.2.201",
+        "allow connection\n"),
+    ("tcprules.1 2", "./example; tcprulescheck /etc/tcp.smtp.cdb 192.0.2.7", "allow connection\n"),
+    ("tcprulescheck.1", "rules '192.0.2.:allow,RELAYCLIENT=\"\"'; ./example", ""),
+    ("tcprulescheck.1 2", "rules '127.:allow,RELAYCLIENT=\"\"'; cp /etc/tcp.smtp .; ./example; \
+        ls tcp.smtp.*", "tcp.smtp.cdb\n"),
+    ("tcprulesdump.1", "rules '127.0.0.1:allow,RELAYCLIENT=\"\"'; ./example", ""),
+    ("tcprulesdump.1 2", "cp /etc/tcp.smtp.cdb .; ./example; tcprulesdump tcp.smtp.cdb",
+        "192.0.2.66:deny\n"),
+    ("tcpserver.1", "stays status: ask", "\n221 "),
+    ("tcpserver.1 2", "rules \"$(cat example)\"; tcprulescheck /etc/tcp.smtp.cdb 10.1.2.3",
+        "RELAYCLIENT=\n"),
+    ("tcpserver.1 3", "stays '^[0-9]' sh -c 'tcpcat 127.0.0.1 $(cat said)'", "UTC"),
+    ("unixcat.1", "unixserver /run/greet echo hello & soon test -S /run/greet; ./example",
+        "hello\n"),
+    ("unixclient.1", "unixserver /run/greet head -n 1 & soon test -S /run/greet; ./example",
+        "please\n"),
+    ("unixserver.1", "stays status: unixcat /run/greet", "hello, user 0\n"),
+    ("who@.1", "host 11 echo joe pts/0; ./example", "joe pts/0\njoe pts/0\n"),
+];
+
+/// An example: the page and its number there, the file that it is, what its output has.
+struct Example {
+    name: String,
+    file: String,
+    output: String,
+}
+
+/// All examples of the pages of programs.
+fn examples() -> Vec<Example> {
+    let mut examples = Vec::new();
+    for page in program_pages() {
+        let shown = displays(&section(&text(&page), "EXAMPLES").unwrap_or_default());
+        for (number, text) in (1..).zip(shown) {
+            let page = file_name(&page);
+            let name = if number == 1 { page } else { format!("{page} {number}") };
+            examples.push(example(name, text));
+        }
+    }
+    examples
+}
+
+/// What stands behind `$ ` is typed, and the lines below it are the output.
+fn example(name: String, text: String) -> Example {
+    match text.strip_prefix("$ ").and_then(|typed| typed.split_once('\n')) {
+        Some((file, output)) => Example { name, file: file.into(), output: output.into() },
+        None => Example { name, file: text, output: String::new() },
+    }
+}
+
+/// What is wrong with an example, if anything is.
+fn fault(example: &Example, machine: &Machine) -> Option<String> {
+    let row = HOW.iter().find(|(name, ..)| *name == example.name);
+    let (_, how, output) = row.unwrap_or(&("", "./example", ""));
+    let wanted = if output.is_empty() { &example.output } else { *output };
+    let (code, said, err) = ran(&machine.run(how, &example.file));
+    let fine =
+        code == Some(0) && said.contains(wanted) && !BAD.iter().any(|bad| said.contains(bad));
+    (!fine).then(|| format!("{}: {how}\n{code:?}, no {wanted:?} in:\n{said}{err}", example.name))
+}
+
+/// What is wrong with any of these, run on machines of a network of its own.
+fn faults(disk: &Disk, examples: &[Example]) -> Vec<String> {
+    let machine = disk.machine();
+    examples.iter().filter_map(|example| fault(example, &machine)).collect()
+}
+
+#[test]
+fn every_example_works() {
+    let Some(disk) = Disk::new() else { return };
+    let mut examples = examples();
+    examples.retain(|example| !NOT.iter().any(|(name, _)| *name == example.name));
+    let half = examples.len().div_ceil(2);
+    let faults: Vec<String> = thread::scope(|scope| {
+        let disk = &disk;
+        let both: Vec<_> =
+            examples.chunks(half).map(|part| scope.spawn(move || faults(disk, part))).collect();
+        both.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    assert!(faults.is_empty(), "mend the page, or its line in HOW:\n{}", faults.join("\n\n"));
+}
+
+#[test]
+fn every_row_is_of_an_example() {
+    let examples = examples();
+    let names = HOW.iter().map(|(name, ..)| name).chain(NOT.iter().map(|(name, _)| name));
+    let stray: Vec<_> =
+        names.filter(|name| !examples.iter().any(|example| example.name == **name)).collect();
+    assert!(stray.is_empty(), "{stray:?}");
+}

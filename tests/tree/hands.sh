@@ -1,0 +1,78 @@
+# hands.sh: what can be done on the machine of machine.sh with ./example, beside running it.
+
+# soon COMMAND: it succeeds, within ten seconds.
+soon() {
+  tries=500
+  until "$@" >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || { echo "fatal: never true: $*"; cat said; exit 1; }
+    sleep 0.02
+  done
+}
+
+# stays TEXT COMMAND: the example, with the PATH of a run script, prints a text and runs on, while
+# the command is done; and ends when it is told to.
+stays() {
+  PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin ./example <in >said 2>&1 &
+  example=$!
+  soon grep -e "$1" said
+  shift
+  kill -0 $example
+  "$@" 2>&1 || { cat said; exit 1; }
+  kill $example
+  wait $example || :
+  cat said
+}
+
+# host PORT PROGRAM: a server on the hosts that examples ask.
+host() { tcpserver -1RHl0 0 "$@" >"/tmp/$1" & soon test -s "/tmp/$1"; }
+
+# inetd COMMAND: runs it for each connection to port 25, with little in its environment.
+inetd() { host 25 /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin "$@"; }
+
+# A mail server, and somebody who asks for one.
+smtp() { host "${1-25}" env RELAYCLIENT= qmail-smtpd; }
+ask() { echo QUIT | mconnect 127.0.0.1; }
+ask_as_proxy() {
+  printf 'PROXY TCP4 198.51.100.7 192.0.2.1 5632 %s\nQUIT\n' "$2" |
+    tcpclient -RHl0 "$1" "$2" mconnect-io
+}
+
+# rules TEXT: the mail server's.
+rules() { echo "$1" >/etc/tcp.smtp; tcprules /etc/tcp.smtp.cdb /etc/tcp.smtp.tmp </etc/tcp.smtp; }
+
+# All services run; a program of this name runs.
+supervised() {
+  svscan /service >/tmp/svscan 2>&1 &
+  for name in server echo dns; do soon grep up /service/$name/log/main/current; done
+}
+runs() { cat /proc/[0-9]*/comm | grep -x "$1"; }
+ended() { ! runs "$1"; }
+
+# deliver: a message, as joe's .qmail-default says.
+deliver() {
+  cp example ~joe/.qmail-default
+  chown joe ~joe/.qmail-default
+  chmod 600 ~joe/.qmail-default
+  setuidgid joe qmail-local joe ~joe joe-x - x example.com me@example.net ./Mailbox <message
+}
+
+# queued NAME: a message by this name. waiting: who gets the messages that wait.
+queued() { cp message /var/qmail/queue/mess/"$1"; chown qmailq /var/qmail/queue/mess/"$1"; }
+waiting() { cat /var/qmail/queue/todo/* | tr '\0' '\n'; }
+
+# A whole qmail, with a message to you@b.example that is deferred.
+qmail() {
+  qmail-start ./Mailbox >/tmp/qmail 2>&1 &
+  echo 'To: you@b.example' | qmail-inject
+  soon grep deferral /tmp/qmail
+}
+
+# logged: a connection to a server whose log is in /var/log/smtpd.
+logged() {
+  mkdir /var/log/smtpd
+  tcpserver -vRHl0 0 25 date 2>&1 | multilog t /var/log/smtpd &
+  soon tcpcat 127.0.0.1 25
+  soon grep end /var/log/smtpd/current
+  cp /var/log/smtpd/current /var/log/smtpd/@old.s
+}
