@@ -2,10 +2,10 @@
 
 use base::sys::socket;
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
-use tests::{LIMIT, Running, Scratch, fed, program, ran, scratch, shown, start, until};
+use tests::{LIMIT, Running, Scratch, fed, program, ran, scratch, shown, start, start_on, until};
 
 /// A server that has printed its port.
 pub struct Server {
@@ -126,4 +126,14 @@ pub fn one_visit(line: &str, status: u32) -> String {
         "status: 0/40\nstatus: 1/40\npid PID from 127.0.0.1\n{line}\nend PID status {status}\n\
          status: 0/40\n"
     )
+}
+
+/// A connection from an address to itself, as inetd hands it over: the visitor's end, and the
+/// program under test on the other.
+pub fn inetd(ip: &str, command: &mut Command) -> (TcpStream, Running) {
+    let listener = TcpListener::bind((ip, 0)).unwrap();
+    let ip: IpAddr = ip.parse().unwrap();
+    let visitor = visit(ip, listener.local_addr().unwrap());
+    let (stream, _) = listener.accept().unwrap();
+    (visitor, start_on(OwnedFd::from(stream), command))
 }

@@ -1,22 +1,11 @@
-use crate::server::{all, visit};
+use crate::server::{all, inetd};
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::process::Command;
-use tests::{LIMIT, Running, dns, fed, program, ran, root, skip, start_on};
+use tests::{LIMIT, dns, fed, program, ran, root, skip, start_on};
 
 /// What the program sees.
 const SHOW: [&str; 3] = ["sh", "-c", "env | grep -E 'TCP|PROTO' | sort >&2"];
-
-/// A connection from an address to itself, as inetd hands it over: the visitor's end, and the
-/// program under test on the other.
-fn inetd(ip: &str, command: &mut Command) -> (std::net::TcpStream, Running) {
-    let listener = TcpListener::bind((ip, 0)).unwrap();
-    let ip: IpAddr = ip.parse().unwrap();
-    let visitor = visit(ip, listener.local_addr().unwrap());
-    let (stream, _) = listener.accept().unwrap();
-    (visitor, start_on(OwnedFd::from(stream), command))
-}
 
 /// What `tcp-env OPTIONS` makes of a connection on this address; REMOTE and LOCAL stand for the
 /// ports.

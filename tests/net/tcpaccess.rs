@@ -1,5 +1,5 @@
-use crate::server::rules;
-use tests::{Scratch, dns, fed, program, ran, scratch};
+use crate::server::{inetd, rules};
+use tests::{LIMIT, Scratch, dns, fed, program, ran, scratch};
 
 type Ran = (Option<i32>, String, String);
 
@@ -114,4 +114,22 @@ fn without_an_address_nobody_comes_in() {
     let said = "tcpaccess: fatal: TCPREMOTEIP is not set\n";
     let result = access(&place, &[], &["rules.cdb", "true"]);
     assert_eq!(result, (Some(100), String::new(), said.into()));
+}
+
+#[test]
+fn a_socket_tells_where_the_environment_does_not() {
+    let (place, _) = rules("127.0.0.1:allow,RULE=\"four\"\n::1:allow,RULE=\"six\"\n:deny\n");
+    let seen = |ip: &str, variables: &[(&str, &str)]| {
+        let show = "echo $RULE $PROTO $TCPREMOTEIP ${TCPREMOTEHOST-none} >&2";
+        let mut command = program("tcpaccess");
+        command.current_dir(place.path()).args(["rules.cdb", "sh", "-c", show]);
+        let (_visitor, running) = inetd(ip, command.envs(variables.iter().copied()));
+        let (code, _, err) = ran(&running.finish(LIMIT));
+        (code, err)
+    };
+    let old = ("TCPREMOTEHOST", "old");
+    assert_eq!(seen("127.0.0.1", &[old]), (Some(0), "four TCP 127.0.0.1 none\n".into()));
+    assert_eq!(seen("::1", &[]), (Some(0), "six TCP6 ::1 none\n".into()));
+    assert_eq!(seen("127.0.0.2", &[]), (Some(100), String::new()));
+    assert_eq!(seen("127.0.0.1", &[("TCPREMOTEIP", "1.2.3.4")]), (Some(100), String::new()));
 }

@@ -3,7 +3,9 @@
 use base::env::Env;
 use base::sys::socket;
 use std::ffi::OsStr;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 
 /// Both ends of a connection and what is known of them.
@@ -39,6 +41,12 @@ impl Connection {
             info: None,
             mapped: false,
         }
+    }
+
+    /// The connection behind a descriptor. Fails if it is none.
+    pub fn of_socket(socket: BorrowedFd) -> io::Result<Self> {
+        let stream = TcpStream::from(socket.try_clone_to_owned()?);
+        Ok(Connection::new(stream.local_addr()?, stream.peer_addr()?))
     }
 
     /// Sets the variables, and removes those of which nothing is known.
@@ -81,6 +89,17 @@ impl Connection {
             remote_port: remote.port().to_string().as_bytes(),
         }
         .shown()
+    }
+}
+
+/// Sets in `env` what tcp-env would set for this connection without asking anybody, for programs
+/// that inetd and its likes start. Changes nothing if `$TCPREMOTEIP` is set already or this is no
+/// connected TCP socket.
+pub fn ask_socket(env: &mut Env, socket: BorrowedFd) {
+    if env.get("TCPREMOTEIP").is_none()
+        && let Ok(connection) = Connection::of_socket(socket)
+    {
+        connection.set_variables(env);
     }
 }
 

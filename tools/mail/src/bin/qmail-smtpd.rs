@@ -4,7 +4,7 @@
 use base::env::Env;
 use base::sys::{clock, fd, signal};
 use base::{Args, Code, Die, Result, number};
-use mail::caller::{self, Caller};
+use mail::caller::Caller;
 use mail::control::Control;
 use mail::peer::Peer;
 use mail::received;
@@ -12,6 +12,7 @@ use mail::smtp::policy::Policy;
 use mail::smtp::replies::{CONTROLS, TIMEOUT};
 use mail::smtp::session::{Envelope, Host, Next, Receipt, Session, Verdict};
 use mail::submission::{Refusal, Submission};
+use net::connection;
 use queue::home;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -78,7 +79,7 @@ impl Settings {
         let home = home::folder();
         let control = Control::of(&home);
         let mut env = Env::inherited();
-        caller::ask_socket(&mut env, fd::STDIN);
+        connection::ask_socket(&mut env, fd::STDIN);
         let databytes = match env.get("DATABYTES") {
             Some(bytes) => number::leading(bytes),
             None => control.number("databytes")?,

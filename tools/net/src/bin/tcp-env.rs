@@ -11,7 +11,7 @@ use net::dns::Resolver;
 use net::host::Settings;
 use net::{ident, names};
 use std::io;
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -59,8 +59,7 @@ fn read_options(words: Args) -> (Option<Duration>, Args) {
 
 /// What can be known of the connection on standard input.
 fn connection(info: Option<Duration>, settings: &Settings) -> io::Result<Connection> {
-    let stream = TcpStream::from(fd::STDIN.try_clone_to_owned()?);
-    let mut connection = Connection::new(stream.local_addr()?, stream.peer_addr()?);
+    let mut connection = Connection::of_socket(fd::STDIN)?;
     let (local, remote) = (connection.local, connection.remote);
     let mut resolver = settings.resolver();
     connection.local_host = name(&mut resolver, local.ip());

@@ -1,11 +1,11 @@
-//! tcpaccess: apply compiled rules to a connection that is known by its environment.
+//! tcpaccess: apply compiled rules to a connection that is known by its environment or socket.
 #![cfg_attr(not(test), no_main)]
 
 use base::env::Env;
 use base::opt::Opts;
-use base::sys::exec;
+use base::sys::{exec, fd};
 use base::{Args, Code, Die, Result, Unable, say};
-use net::connection::Ends;
+use net::connection::{self, Ends};
 use net::host::Settings;
 use net::rules_file::RulesFile;
 use net::{address, names};
@@ -38,6 +38,7 @@ fn run(words: Args) -> Result<Code> {
     let [name, ..] = program else { return Err(usage) };
 
     let mut env = Env::inherited();
+    connection::ask_socket(&mut env, fd::STDIN);
     options.find_names(&mut env);
     if options.denies(Path::new(file), &mut env)? {
         return Err(Die::silent(100));
