@@ -28,6 +28,15 @@ fn an_mbox_gets_separators_and_quotes() {
 }
 
 #[test]
+fn a_message_that_was_torn_off_does_not_swallow_the_next() {
+    let home = home();
+    home.file("Mailbox", "torn: of");
+    assert_eq!(home.deliver("./Mailbox\n"), done("did 1+0+0\n"));
+    let entry = format!("{ENTRY}Subject: hello\n>From x\n\n>>From y\nlast\n\n");
+    assert_eq!(undated(&home.text("Mailbox")), format!("torn: of\n\n{entry}"));
+}
+
+#[test]
 fn closed_outputs_are_no_way_into_an_mbox() {
     let home = home();
     home.file(".qmail", "./Mailbox\n|echo out; echo err >&2\n|kill -9 $$\n");

@@ -1,13 +1,13 @@
 //! Appending to a file of messages, each behind a line that starts with `From `. mbox(5).
 
 use base::errno::words;
-use base::files::{open_append, sync_folder};
+use base::files::{open_append, open_read, sync_folder};
 use base::sys::{fd, ids, lock};
 use std::fmt::{self, Display, Formatter};
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes read at once.
@@ -64,17 +64,28 @@ impl Mbox {
     }
 
     /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
-    /// on disk. Failing, it cuts the file back to its old length.
+    /// on disk. Failing, it cuts the file back to its old length. After what an outage has left
+    /// of a message, a line that is not ended, it begins a new one.
     pub fn append(self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
         let before = self.file.metadata().map_err(|why| self.lost(why))?;
         if !before.is_file() {
             return Err(self.lost(ErrorKind::InvalidInput.into()));
         }
-        let done = self.write(head, message);
+        let repair: &[u8] = if self.locked && self.is_torn(before.len()) { b"\n\n" } else { b"" };
+        let done = self.write(&[repair, head].concat(), message);
         if done.is_err() && self.locked {
             let _ = self.file.set_len(before.len());
         }
         done
+    }
+
+    /// The last line has no end: whoever wrote it was killed. If that cannot be seen, it has one.
+    fn is_torn(&self, length: u64) -> bool {
+        let mut last = [b'\n'];
+        if let (Some(at), Ok(file)) = (length.checked_sub(1), open_read(&self.name)) {
+            let _ = file.read_exact_at(&mut last, at);
+        }
+        last != [b'\n']
     }
 
     fn write(&self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
