@@ -61,6 +61,9 @@ const HOW: &[(&str, &str, &str)] = &[
         qmail-remote a.example me@a.example you@a.example <message",
         "K127.0.0.5 accepted message"),
     ("qmail-rspawn.8", "smtp; queued 19/4711; ./example", "127.0.0.5 accepted message"),
+    ("qmail-send.8", "./example; test ! -e /var/qmail/queue/info/19/4711; \
+        touch -d 2020-01-01 /var/qmail/queue/info/19/4711; ./example; \
+        find /var/qmail/queue/info -newer message -type f", "info/19/4711\n"),
     ("qmail-showctl.8", "echo >/var/qmail/control/smtproute; ./example",
         "smtproute: I have no idea"),
     ("qmail-smtpd.8", "stays status: ask", "\n221 "),

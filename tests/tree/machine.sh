@@ -46,7 +46,9 @@ install_programs() {
 make_mail() {
   cd "$DISK/var/qmail/control"
   echo mail.example.com >me
-  for file in locals rcpthosts defaulthost defaultdomain plusdomain; do echo example.com >$file; done
+  for file in locals rcpthosts defaulthost defaultdomain plusdomain; do
+    echo example.com >$file
+  done
   mkdir -p "$DISK/home/joe"
   chown joe:joe "$DISK/home/joe"
 }
