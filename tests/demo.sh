@@ -101,9 +101,9 @@ service() {
 write_services() {
     mkdir -p "$demo/service"
     smtpd="softlimit -m 16000000 tcpserver -vRHl demo.example -x $demo/tcp.smtp.cdb"
-    service smtpd "env QMAILHOME=$home $smtpd 127.0.0.1 $port qmail-smtpd"
+    service smtpd "env QMAILHOME=$home $smtpd 127.0.0.1 $port rblsmtpd qmail-smtpd"
     if grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
-        service smtpd6 "env QMAILHOME=$home $smtpd ::1 $port qmail-smtpd"
+        service smtpd6 "env QMAILHOME=$home $smtpd ::1 $port rblsmtpd qmail-smtpd"
     fi
     service send "env QMAILHOME=$home qmail-start ./Maildir/"
     smtpd="tcpserver -vRHl remote.example -x $demo/tcp.remote.cdb"
@@ -154,6 +154,7 @@ send_mail() {
     send 127.0.0.1 127.0.0.1 ann@remote.example 'a relayed message'
     send 127.0.0.99 127.0.0.1 ann@remote.example 'a refused message'
     send 127.0.6.6 127.0.0.1 joe@demo.example 'a denied client'
+    send 127.0.7.7 127.0.0.1 joe@demo.example 'a client that is told why'
     [ ! -d "$demo/service/smtpd6" ] || send ::1 ::1 joe@demo.example 'a local message over IPv6'
     [ -d "$demo/service/smtpd6" ] && expected=2 || expected=1
     until_true 'local mail is delivered' has_files $expected "$home/joe/Maildir/new"
@@ -175,8 +176,7 @@ show() {
         say "the log of $name, in local time"
         tai64nlocal <"$demo/service/$name/log/main/current"
     done
-    say "how a rule decides (tcprulescheck)"
-    TCPREMOTEIP=127.0.7.7 tcprulescheck "$demo/tcp.smtp.cdb"
+    say "how a rule decides (tcprulescheck)" && tcprulescheck "$demo/tcp.smtp.cdb" 127.0.7.7
     say "services (svstat)" && svstat "$demo"/service/* "$demo"/service/*/log
     say "it goes on running"
     cat <<EOF

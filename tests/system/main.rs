@@ -7,5 +7,6 @@ mod inetd;
 #[path = "../mail/installation.rs"]
 mod installation;
 mod kill;
+mod readme;
 mod services;
 mod swaks;
