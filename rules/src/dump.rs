@@ -161,6 +161,7 @@ mod tests {
     use super::*;
     use crate::keys::Peer;
     use crate::reader::{Rules, lookup};
+    use ::tests::Random;
     use base::cdb::Writer;
     use std::path::{Path, PathBuf};
     use std::{env, fs, process};
@@ -241,21 +242,21 @@ mod tests {
     }
 
     /// A key that may have to do with this peer.
-    fn some_key(peer: &str, random: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+    fn some_key(peer: &str, random: &mut Random) -> Vec<u8> {
         let (text, ip) = (peer.as_bytes(), peer.parse().unwrap());
         let spellings = spellings(ip);
         let separators: Vec<usize> =
             (0..text.len()).filter(|at| b".:".contains(&text[*at])).collect();
-        match random(9) {
+        match random.below(9) {
             0 => text.to_vec(),
-            1 => [b"me@", &spellings[random(spellings.len())][..]].concat(),
-            2 | 3 => text[..=separators[random(separators.len())]].to_vec(),
-            4 => spellings[random(spellings.len())].clone(),
+            1 => [b"me@", &spellings[random.below(spellings.len())][..]].concat(),
+            2 | 3 => text[..=separators[random.below(separators.len())]].to_vec(),
+            4 => spellings[random.below(spellings.len())].clone(),
             5 => peer.to_uppercase().into_bytes(),
-            6 => [&b"=a.b"[..], b"=.b", b"=", b"", b"me@=a.b"][random(5)].to_vec(),
+            6 => [&b"=a.b"[..], b"=.b", b"=", b"", b"me@=a.b"][random.below(5)].to_vec(),
             _ => {
                 let mut bits = crate::network::bits(ip);
-                bits.truncate(1 + random(bits.len()));
+                bits.truncate(1 + random.below(bits.len()));
                 bits
             }
         }
@@ -263,23 +264,22 @@ mod tests {
 
     #[test]
     fn what_is_dumped_and_compiled_decides_the_same() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         let (first, second) = (path("first"), path("second"));
         for _ in 0..500 {
             // Few addresses, so that rules meet each other and their peers.
-            let peers: [String; 4] = std::array::from_fn(|_| match random(3) {
-                0 => format!("2001:db8:{}::{}", random(2), 1 + random(2)),
-                1 => format!("1:0:2:3:4:5:6:{}", random(2)),
-                _ => format!("10.{}.{}.{}", random(2) * 16, random(2), random(3) * 100),
+            let peers: [String; 4] = std::array::from_fn(|_| match random.below(3) {
+                0 => format!("2001:db8:{}::{}", random.below(2), 1 + random.below(2)),
+                1 => format!("1:0:2:3:4:5:6:{}", random.below(2)),
+                _ => format!(
+                    "10.{}.{}.{}",
+                    random.below(2) * 16,
+                    random.below(2),
+                    random.below(3) * 100
+                ),
             });
             let record = |number| {
-                let key = some_key(&peers[random(4)], &mut random);
+                let key = some_key(&peers[random.below(4)], &mut random);
                 (key, format!("+N={number}\0").into_bytes())
             };
             write(&first, &(0..15).map(record).collect::<Vec<_>>());

@@ -76,6 +76,7 @@ fn instructions(text: &[u8], data: &mut Vec<u8>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// The address and the items of a line.
     fn read(line: &str) -> (Line<'_>, String) {
@@ -156,21 +157,15 @@ mod tests {
             b"::ffff:1.2.3.4:deny",
             b"1.2.3.4:allow,A=\"b\",C='d'",
         ];
-        let mut state = 0x2545_f491_4f6c_dd1du64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         let (mut data, mut key) = (Vec::new(), Vec::new());
         for _ in 0..10_000 {
-            let mut line = good[random(good.len())].to_vec();
-            for _ in 0..1 + random(3) {
-                let at = random(line.len());
-                match random(4) {
-                    0 => line[at] = random(256) as u8,
-                    1 => line.insert(at, b":-/@=.,\"09"[random(10)]),
+            let mut line = good[random.below(good.len())].to_vec();
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(line.len());
+                match random.below(4) {
+                    0 => line[at] = random.below(256) as u8,
+                    1 => line.insert(at, b":-/@=.,\"09"[random.below(10)]),
                     2 => drop(line.remove(at)),
                     _ => line.truncate(at + 1),
                 }

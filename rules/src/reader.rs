@@ -127,6 +127,7 @@ mod tests {
     use super::*;
     use crate::compile::records;
     use crate::dump::Dump;
+    use ::tests::Random;
     use base::cdb::Writer;
     use std::path::PathBuf;
     use std::{env, process};
@@ -198,22 +199,19 @@ mod tests {
         write(&path, TEXT);
         let good = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();
-        let mut state = 0x1234_5678_9abc_def1u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = good.clone();
-            for _ in 0..1 + random(4) {
+            for _ in 0..1 + random.below(4) {
                 // Most bytes of the head belong to tables without records.
-                let at =
-                    if random(4) == 0 { random(2048) } else { 2048 + random(good.len() - 2048) };
-                bad[at] = [0, 1, 0x7f, 0xff, random(256) as u8][random(5)];
+                let at = if random.below(4) == 0 {
+                    random.below(2048)
+                } else {
+                    2048 + random.below(good.len() - 2048)
+                };
+                bad[at] = [0, 1, 0x7f, 0xff, random.below(256) as u8][random.below(5)];
             }
-            bad.truncate(if random(5) == 0 { random(bad.len()) } else { bad.len() });
+            bad.truncate(if random.below(5) == 0 { random.below(bad.len()) } else { bad.len() });
             fs::write(&path, &bad).unwrap();
             let rules = Rules::open(&path);
             // A file that is written over is put on disk by some file systems: slow.

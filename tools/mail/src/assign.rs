@@ -164,6 +164,7 @@ fn number(field: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
     use base::cdb::Writer;
     use std::fs;
     use std::path::PathBuf;
@@ -279,26 +280,16 @@ mod tests {
         assert_eq!(shown(&long), "");
     }
 
-    fn random() -> impl FnMut(usize) -> usize {
-        let mut state = 88172645463325252u64;
-        move |below| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        }
-    }
-
     #[test]
     fn damaged_lines_are_refused_or_read_within_themselves() {
-        let mut random = random();
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = b"+joe-:joe:507:100:/home/joe:-:x:".to_vec();
-            for _ in 0..1 + random(3) {
-                let at = random(bad.len());
-                bad[at] = b":+=.\0 \xffaZ"[random(9)];
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(bad.len());
+                bad[at] = b":+=.\0 \xffaZ"[random.below(9)];
             }
-            bad.truncate(random(bad.len() + 1));
+            bad.truncate(random.below(bad.len() + 1));
             if let Some(record) = record(&bad) {
                 assert_eq!(record.data.iter().filter(|byte| **byte == 0).count(), FIELDS - 1);
                 assert!(record.key.len() + record.data.len() <= bad.len() + 1, "{bad:?}");
@@ -309,18 +300,18 @@ mod tests {
     #[test]
     fn damaged_databases_give_errors_or_answers_but_never_more() {
         let good = database("damaged", ASSIGN);
-        let mut random = random();
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = good.clone();
-            for _ in 0..1 + random(4) {
-                let at = if random(2) == 0 {
-                    random(bad.len())
+            for _ in 0..1 + random.below(4) {
+                let at = if random.below(2) == 0 {
+                    random.below(bad.len())
                 } else {
-                    2048 + random(bad.len() - 2048)
+                    2048 + random.below(bad.len() - 2048)
                 };
-                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random(256) as u8][random(6)];
+                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random.below(256) as u8][random.below(6)];
             }
-            bad.truncate(if random(3) == 0 { random(bad.len()) } else { bad.len() });
+            bad.truncate(if random.below(3) == 0 { random.below(bad.len()) } else { bad.len() });
             let Ok(users) = opened("bad", &bad) else { continue };
             for local in ["joe.shmoe", "joe-x", "other", ""] {
                 let _ = find(&users, local.as_bytes());

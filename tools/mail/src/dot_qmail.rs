@@ -96,6 +96,7 @@ fn content(line: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// The names tried for an address, each with what DEFAULT is then.
     fn tried(dash: &str, ext: &str) -> String {
@@ -158,20 +159,14 @@ mod tests {
     fn damaged_files_give_instructions_that_hold_no_newline_nul_or_blank_end() {
         let good =
             b"# list\n./Maildir/\n|exec prog \"$SENDER\"\n&a@b.example\n+list\nc@d\n\n./mbox\n";
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = good.to_vec();
-            for _ in 0..1 + random(4) {
-                let at = random(bad.len());
-                bad[at] = b"\n\0 \t|&+./#\xff"[random(11)];
+            for _ in 0..1 + random.below(4) {
+                let at = random.below(bad.len());
+                bad[at] = b"\n\0 \t|&+./#\xff"[random.below(11)];
             }
-            bad.truncate(1 + random(bad.len()));
+            bad.truncate(1 + random.below(bad.len()));
             for found in instructions(&bad) {
                 let text = match found {
                     Instruction::Mbox(text) => text,

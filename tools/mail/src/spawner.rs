@@ -323,6 +323,7 @@ fn say(number: u8, report: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     fn order(number: u8, message: &str, sender: &str, recipient: &str) -> Order {
         let [message, sender, recipient] = [message, sender, recipient].map(Vec::from);
@@ -348,14 +349,11 @@ mod tests {
 
     #[test]
     fn any_bytes_are_orders_within_the_limit() {
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         let mut orders = Orders::default();
         for _ in 0..10_000 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let bytes = if state & 3 == 0 { state.to_be_bytes() } else { [b'1'; 8] };
-            let bytes = bytes.repeat((state >> 60) as usize);
+            let bytes = if random.below(4) == 0 { random.next().to_be_bytes() } else { [b'1'; 8] };
+            let bytes = bytes.repeat(random.below(16));
             for order in all(&mut orders, &bytes) {
                 assert!(order.recipient.len() <= FIELD + 1);
             }

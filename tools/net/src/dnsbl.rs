@@ -164,6 +164,7 @@ fn cut(mut text: Vec<u8>, most: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     fn list(word: &str) -> List {
         List::parse(word.as_bytes()).unwrap()
@@ -277,17 +278,11 @@ mod tests {
 
     #[test]
     fn any_word_is_read_or_refused() {
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         let letters = b"127.0.0.2-9+=:,x%IP%\xff\0";
         for _ in 0..10_000 {
-            let mut random = || {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                state as usize
-            };
-            let count = random() % 24;
-            let word: Vec<u8> = (0..count).map(|_| letters[random() % letters.len()]).collect();
+            let count = random.below(24);
+            let word: Vec<u8> = (0..count).map(|_| letters[random.below(letters.len())]).collect();
             if let Some(list) = List::parse(&word) {
                 let text = list.listing(&word, &a("127.0.0.2"), Ok(vec![word.clone()]));
                 assert!(text.iter().flatten().all(|text| text.len() <= TEXT_BYTES));

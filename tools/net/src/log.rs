@@ -227,6 +227,7 @@ impl Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     const LOG: &str = "\
 @4000000037c219bf00000000 tcpserver: status: 1/40
@@ -275,18 +276,12 @@ mod tests {
 
     #[test]
     fn damaged_logs_do_no_harm() {
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut log = LOG.as_bytes().to_vec();
-            for _ in 0..1 + random(20) {
-                let at = random(log.len());
-                log[at] = [b' ', b':', b'\n', b'@', b'9', random(256) as u8][random(6)];
+            for _ in 0..1 + random.below(20) {
+                let at = random.below(log.len());
+                log[at] = [b' ', b':', b'\n', b'@', b'9', random.below(256) as u8][random.below(6)];
             }
             let (ended, open) = visits(&log);
             assert!(ended.len() + open <= 4);

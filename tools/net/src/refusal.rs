@@ -78,6 +78,7 @@ pub fn printable(text: &[u8], most: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// The codes of the replies to this input, given in pieces of this size; `.` if it goes on.
     fn codes(input: &[u8], size: usize) -> String {
@@ -113,20 +114,15 @@ mod tests {
 
     #[test]
     fn any_bytes_get_one_reply_per_line() {
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         let pieces: [&[u8]; 9] =
             [b"\n", b"\r\n", b" ", b"noop", b"mail", b"\0", b"\xff", b"\r", b"xxxxxxxxxxxx"];
         for _ in 0..10_000 {
-            let count = random(40);
-            let input: Vec<u8> = (0..count).flat_map(|_| pieces[random(9)]).copied().collect();
+            let count = random.below(40);
+            let input: Vec<u8> =
+                (0..count).flat_map(|_| pieces[random.below(9)]).copied().collect();
             let lines = input.iter().filter(|byte| **byte == b'\n').count();
-            let codes = codes(&input, 1 + random(20));
+            let codes = codes(&input, 1 + random.below(20));
             assert_eq!(codes.split_whitespace().filter(|code| *code != ".").count(), lines);
         }
     }

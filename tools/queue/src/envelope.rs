@@ -75,6 +75,7 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     type Taken = Result<(usize, bool), Wrong>;
 
@@ -115,21 +116,15 @@ mod tests {
     #[test]
     fn any_bytes_are_an_envelope_or_not() {
         let good = b"Fsender@a.example\0Tone@b.example\0Ttwo@b.example\0\0";
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = good.to_vec();
-            for _ in 0..1 + random(3) {
-                let at = random(bad.len());
-                bad[at] = [0, b'T', b'F', b'x'][random(4)];
+            for _ in 0..1 + random.below(3) {
+                let at = random.below(bad.len());
+                bad[at] = [0, b'T', b'F', b'x'][random.below(4)];
             }
-            bad.truncate(1 + random(bad.len()));
-            let size = 1 + random(bad.len());
+            bad.truncate(1 + random.below(bad.len()));
+            let size = 1 + random.below(bad.len());
             assert_eq!(taken(&bad, size), taken(&bad, bad.len()));
         }
     }

@@ -26,6 +26,7 @@ pub fn hash(key: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
     use std::fs;
     use std::io;
 
@@ -93,22 +94,16 @@ mod tests {
         let little = made("little", &[(b"a", b"1"), (b"b", b"22"), (b"", b"333")]);
         // This one is not read whole.
         let big = made("big", &[(b"a", b"1"), (b"b", &[b'x'; 70_000]), (b"", b"333")]);
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for case in 0..11_000 {
             let mut bad = if case % 11 == 0 { big.clone() } else { little.clone() };
-            for _ in 0..1 + random(4) {
+            for _ in 0..1 + random.below(4) {
                 // Near the start or the end, where the numbers are.
-                let at = random(little.len());
-                let at = if random(2) == 0 { at } else { bad.len() - 1 - at };
-                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random(256) as u8][random(6)];
+                let at = random.below(little.len());
+                let at = if random.below(2) == 0 { at } else { bad.len() - 1 - at };
+                bad[at] = [0, 1, 0x7f, 0x80, 0xff, random.below(256) as u8][random.below(6)];
             }
-            bad.truncate(if random(3) == 0 { random(bad.len()) } else { bad.len() });
+            bad.truncate(if random.below(3) == 0 { random.below(bad.len()) } else { bad.len() });
             let Ok(reader) = opened("bad", &bad) else { continue };
             let _ = (reader.find(b"a"), reader.find(b"b"), reader.find(b""));
             assert!(reader.records().take(10_000).count() < 10_000);

@@ -17,7 +17,9 @@ pub fn end_silently_with(code: u8) {
     SILENT.store(true, Relaxed);
 }
 
-#[global_allocator]
+// There is one for a program. The unit tests of this crate have that of their helper crate.
+#[cfg_attr(not(test), global_allocator)]
+#[cfg_attr(test, allow(dead_code))]
 static MEMORY: Memory = Memory;
 
 /// The system's memory, which never says no: where it would, the program ends.

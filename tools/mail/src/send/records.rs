@@ -76,6 +76,7 @@ impl<R: Read> Records<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// Where each record is, its letter and its text; and what is wrong at the end.
     type All = (Vec<(u64, u8, Vec<u8>)>, Option<ErrorKind>);
@@ -109,17 +110,11 @@ mod tests {
 
     #[test]
     fn any_bytes_are_records_or_damaged() {
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
-            let bytes: Vec<u8> = (0..state & 63)
-                .map(|_| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    if state & 7 == 0 { 0 } else { (state >> 40) as u8 }
-                })
+            let bytes: Vec<u8> = (0..random.below(64))
+                .map(|_| if random.below(8) == 0 { 0 } else { random.next() as u8 })
                 .collect();
-            state = state.wrapping_add(1);
             let (seen, end) = all(&bytes);
             assert_eq!(seen.len(), bytes.iter().filter(|byte| **byte == 0).count());
             assert_eq!(end.is_none(), matches!(bytes.last(), None | Some(0)));

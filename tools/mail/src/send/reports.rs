@@ -63,6 +63,7 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     fn all(reports: &mut Reports, mut bytes: &[u8]) -> Vec<Report> {
         std::iter::from_fn(|| reports.next(&mut bytes)).collect()
@@ -105,14 +106,11 @@ mod tests {
 
     #[test]
     fn any_bytes_are_reports() {
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         let mut reports = Reports::default();
         for _ in 0..10_000 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            let bytes = [0, b'K', b'Z', b'D', 1, 255, b'\n', b'x'].repeat((state >> 62) as usize);
-            let at = (state & 7) as usize;
+            let bytes = [0, b'K', b'Z', b'D', 1, 255, b'\n', b'x'].repeat(random.below(4));
+            let at = random.below(8);
             let seen = all(&mut reports, bytes.get(at..).unwrap_or_default());
             assert!(seen.len() <= bytes.len());
         }

@@ -84,6 +84,7 @@ fn code(line: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// The replies in `wire`, fed in pieces of `size` bytes.
     fn replies(wire: &[u8], size: usize) -> Vec<(u16, String)> {
@@ -134,16 +135,13 @@ mod tests {
             assert_eq!(parser.feed(b"220-on and on\r\n"), (15, None));
             assert!(parser.reply.text.len() <= KEPT);
         }
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bytes = *b"250-a.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n354 go\r\n";
             for _ in 0..4 {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                bytes[state as usize % bytes.len()] = (state >> 32) as u8;
+                bytes[random.below(bytes.len())] = random.next() as u8;
             }
-            let size = 1 + state as usize % 20;
+            let size = 1 + random.below(20);
             let some = replies(&bytes, size);
             assert_eq!(some, replies(&bytes, bytes.len()));
             assert!(some.iter().all(|(code, _)| (200..600).contains(code)));

@@ -160,6 +160,7 @@ impl Encoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// What a decoder gives of `wire`, fed in these pieces; how far it came; how it ended.
     fn decoded<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (String, usize, Ending) {
@@ -284,21 +285,15 @@ mod tests {
 
     #[test]
     fn random_text_is_decoded_as_byte_by_byte() {
-        let mut state = 88172645463325252u64;
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
-            let mut random = |below: u64| {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                (state % below) as usize
-            };
             let parts: [&[u8]; 7] = [b"\r\n", b"\r\n", b".", b"\r", b"x\0\xff", b"\r\n..", b"\n"];
-            let count = random(30);
+            let count = random.below(30);
             // A bare newline seldom, else few texts would come to their ends.
-            let wire: Vec<&[u8]> = (0..count).map(|_| parts[random(61) / 10]).collect();
+            let wire: Vec<&[u8]> = (0..count).map(|_| parts[random.below(61) / 10]).collect();
             let wire = wire.concat();
             let (slow, end, ending) = decoded_slowly(&wire);
-            let size = 1 + random(9);
+            let size = 1 + random.below(9);
             let (mut decoder, mut text) = (Decoder::default(), Vec::new());
             let mut seen = (0, Ending::Open);
             for piece in wire.chunks(size) {

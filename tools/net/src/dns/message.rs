@@ -156,6 +156,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     /// An answer with a CNAME and one record of each kind that is read, names compressed.
     fn sample(kind: Kind) -> (Query, Vec<u8>) {
@@ -191,20 +192,14 @@ mod tests {
     #[test]
     fn damaged_answers_do_no_harm() {
         let (query, good) = sample(Kind::A);
-        let mut state = 88172645463325252u64;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % below as u64) as usize
-        };
+        let mut random = Random::new(1);
         for _ in 0..10_000 {
             let mut bad = good.clone();
-            for _ in 0..1 + random(5) {
-                let at = random(bad.len());
-                bad[at] = [0, 1, 0x3f, 0xc0, 0xff, random(256) as u8][random(6)];
+            for _ in 0..1 + random.below(5) {
+                let at = random.below(bad.len());
+                bad[at] = [0, 1, 0x3f, 0xc0, 0xff, random.below(256) as u8][random.below(6)];
             }
-            bad.truncate(if random(3) == 0 { random(bad.len()) } else { bad.len() });
+            bad.truncate(if random.below(3) == 0 { random.below(bad.len()) } else { bad.len() });
             query.meaning(&bad, 0x1234);
             let most = bad.len();
             let answer = Answer(bad);

@@ -1,6 +1,7 @@
 //! Whole sessions, without a network and without a queue.
 
 use super::*;
+use ::tests::Random;
 
 /// Takes everything but what the test forbids, and writes down what happens.
 #[derive(Default)]
@@ -248,33 +249,27 @@ fn damaged_sessions_end_well() {
     let good = "EHLO c.example\r\nMAIL FROM:<f@x> SIZE=9\r\nRCPT TO:<a@x>\r\nRCPT TO:<\"b \\\" >\"@[::1]>\r\n\
         DATA\r\nReceived: x\r\n\r\n..a\r\n.b\r\n.\r\nRSET\r\nMAIL FROM:<>\r\nRCPT TO:<@a:b@c>\r\nDATA\r\n\
         .\r\nNOOP\r\nQUIT\r\n";
-    let mut state = 88172645463325252u64;
-    let mut random = |below: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % below.max(1) as u64) as usize
-    };
+    let mut random = Random::new(1);
     for _ in 0..10_000 {
         let mut bytes = good.as_bytes().to_vec();
-        for _ in 0..=random(6) {
-            let at = random(bytes.len());
-            match random(6) {
+        for _ in 0..=random.below(6) {
+            let at = random.below(bytes.len());
+            match random.below(6) {
                 _ if bytes.is_empty() => break,
-                0 => bytes[at] = random(256) as u8,
-                1 => bytes[at] = b"\r\n.\0<>:\"\\@ "[random(11)],
+                0 => bytes[at] = random.below(256) as u8,
+                1 => bytes[at] = b"\r\n.\0<>:\"\\@ "[random.below(11)],
                 2 => drop(bytes.remove(at)),
-                3 => bytes.insert(at, b"\r\n.\0 <"[random(6)]),
+                3 => bytes.insert(at, b"\r\n.\0 <"[random.below(6)]),
                 4 => {
-                    let piece = bytes[at..(at + random(40)).min(bytes.len())].to_vec();
-                    let to = random(bytes.len());
+                    let piece = bytes[at..(at + random.below(40)).min(bytes.len())].to_vec();
+                    let to = random.below(bytes.len());
                     bytes.splice(to..to, piece);
                 }
                 _ => bytes.truncate(at + 1),
             }
         }
         let mut book = Book::default();
-        let size = 1 + random(bytes.len());
+        let size = 1 + random.below(bytes.len());
         let in_pieces = talk(bytes.chunks(size), &mut book);
         let mut other = Book::default();
         let whole = talk([&bytes[..]], &mut other);
