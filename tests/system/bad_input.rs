@@ -13,7 +13,7 @@ use tests::{Running, codes, original, start_on, tree};
 
 /// Every program with words that make it do something. Where a child is run, it is `true`, whose
 /// code is 0.
-const PROGRAMS: [(&str, &[&str]); 54] = [
+const PROGRAMS: [(&str, &[&str]); 59] = [
     ("addcr", &[]),
     ("argv0", &["true", "name"]),
     ("delcr", &[]),
@@ -63,11 +63,16 @@ const PROGRAMS: [(&str, &[&str]); 54] = [
     ("tcp-env", &["true"]),
     ("tcpaccess", &["rules.cdb", "true"]),
     ("tcpclient", &["-RHl0", "127.0.0.1", "1", "true"]),
+    ("tcplisten", &["127.0.0.1", "0", "true"]),
+    ("tcplog", &[]),
     ("tcprules", &["new.cdb", "new.tmp"]),
     ("tcprulescheck", &["rules.cdb"]),
     ("tcprulesdump", &["rules.cdb"]),
     ("tcpserver", &["-RHl0", "127.0.0.1", "0", "true"]),
     ("tcpserver", &["-1v", "::1", "0", "true"]),
+    ("unixcat", &["no-socket"]),
+    ("unixclient", &["no-socket", "true"]),
+    ("unixserver", &["socket", "true"]),
 ];
 
 /// What surrounds a program, as the shell makes it just before it becomes the program.
