@@ -1,5 +1,6 @@
 # make           builds everything into target/built; `make STATIC=` links all of it dynamically
 # make test      builds, then runs all tests
+# make torture   builds, then runs the tests that take minutes
 # make check     looks at format, lints, man pages, names and link sets
 # make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
 # make bench     times our programs against the originals that are installed
@@ -34,6 +35,9 @@ test: all
 	cargo test --workspace --lib
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast
 
+torture: all
+	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast -- --ignored
+
 check: all
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -63,4 +67,4 @@ demo-stop:
 clean:
 	cargo clean
 
-.PHONY: all test check originals bench demo demo-stop install clean
+.PHONY: all test torture check originals bench demo demo-stop install clean
