@@ -342,6 +342,15 @@ fn addresses_are_served_last_and_all_at_once() {
 }
 
 #[test]
+fn the_queue_program_is_told_what_programs_are_told() {
+    let home = home();
+    home.place.script("queue", "cat >/dev/null; cat <&1 >/dev/null; echo $USER $RECIPIENT >told\n");
+    let (code, _, err) = home.deliver("a@b\n");
+    assert_eq!((code, err), (Some(0), String::new()));
+    assert_eq!(home.place.text("told"), "joe joe@a.b.example\n");
+}
+
+#[test]
 fn nothing_is_forwarded_if_a_line_failed() {
     let home = home();
     assert_eq!(home.deliver("a@b\n|exit 100\n"), (Some(100), String::new(), String::new()));

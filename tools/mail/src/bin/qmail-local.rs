@@ -276,7 +276,7 @@ impl Work {
     /// Sends the message on to all addresses in one go. Gives the process number of qmail-queue.
     fn forward(&self, recipients: &[&[u8]]) -> Result<Pid> {
         let message = message()?;
-        let queue = Submission::open(&home::folder());
+        let queue = Submission::open_with(&home::folder(), &self.env);
         let mut queue = queue.map_err(|why| unable("fork", &why))?;
         queue.put(&self.delivery.delivered_to());
         if queue.put_rest_of(message).is_err() {

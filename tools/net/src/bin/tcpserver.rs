@@ -127,7 +127,11 @@ impl Server {
     fn connections_came(&mut self) -> Option<Duration> {
         while self.tally.children() < self.limit {
             match self.listener.accept() {
-                Ok((stream, remote)) => self.connection_came(stream, remote),
+                Ok((stream, remote)) => {
+                    if let Some(pause) = self.connection_came(stream, remote) {
+                        return Some(pause);
+                    }
+                }
                 Err(why) => match why.kind() {
                     ErrorKind::WouldBlock => return None,
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
@@ -138,8 +142,9 @@ impl Server {
         None
     }
 
-    /// Starts a child for a connection. It is served with the rules as they are now.
-    fn connection_came(&mut self, stream: TcpStream, remote: SocketAddr) {
+    /// Starts a child for a connection. It is served with the rules as they are now. Gives a time
+    /// to pause, if the system has no room for a child.
+    fn connection_came(&mut self, stream: TcpStream, remote: SocketAddr) -> Option<Duration> {
         let (came, from) = (Instant::now(), Place::of(remote.ip()));
         self.tally.came(came, from);
         self.status(self.tally.children() + 1);
@@ -154,10 +159,14 @@ impl Server {
             die.code
         });
         match child {
-            Ok(pid) => self.tally.started(pid, from),
+            Ok(pid) => {
+                self.tally.started(pid, from);
+                None
+            }
             Err(why) => {
                 self.say(&dropped("fork", &why).text);
                 self.status(self.tally.children());
+                Some(PAUSE)
             }
         }
     }
