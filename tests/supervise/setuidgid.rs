@@ -1,4 +1,5 @@
-use tests::{as_user, original, program, ran, root, skip};
+use std::process::Command;
+use tests::{as_user, bin, original, program, ran, root, scratch, skip};
 
 const USAGE: &str = "setuidgid: usage: setuidgid account child\n";
 /// Prints user, group and all groups by their numbers.
@@ -115,4 +116,44 @@ fn all_groups_of_the_account_on_demand() {
     assert_eq!(setuidgid(&["-q", "daemon", "true"]), {
         (Some(100), String::new(), format!("setuidgid: illegal option -- q\n{USAGE}"))
     });
+}
+
+/// Runs a script where getent is another one, that knows one more account and one more group.
+fn with_other_services(script: &str) -> Option<(Option<i32>, String, String)> {
+    let place = scratch();
+    place.script(
+        "getent",
+        "case \"$1 $2 $3\" in\n\
+         'passwd -- joe') echo joe:x:4711:4712:Joe:/home/joe:/bin/sh;;\n\
+         'passwd -- 4711') echo joe:x:4711:4712:Joe:/home/joe:/bin/sh;;\n\
+         'group -- staff-of-joe') echo staff-of-joe:x:4713:joe;;\n\
+         'initgroups -- joe') echo 'joe                   4713 4714';;\n\
+         'passwd -- broken') exit 1;;\n\
+         *) exit 2;;\nesac",
+    );
+    let mounted = "mount --bind getent /usr/bin/getent || exit 99; ";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &format!("{mounted}{script}")]);
+    let found = ran(&command.current_dir(place.path()).output().unwrap());
+    (found.0 != Some(99)).then_some(found)
+}
+
+#[test]
+fn what_the_files_do_not_name_other_services_may() {
+    // the original asks the C library, which loads them
+    if original() {
+        return;
+    }
+    let program = bin("setuidgid").display().to_string();
+    let Some(found) = with_other_services(&format!(
+        "for who in joe joe:staff-of-joe '-s joe'; do {program} $who sh -c '{WHO}' | xargs; done;\
+         {program} 4711 true; {program} nobody-else true; {program} broken true"
+    )) else {
+        return skip("needs mount namespaces");
+    };
+    let said = "setuidgid: fatal: unknown account 4711\n\
+                setuidgid: fatal: unknown account nobody-else\n\
+                setuidgid: fatal: unable to look up account broken: input/output error\n";
+    let out = "4711 4712 4712\n4711 4713 4713\n4711 4712 4712 4713 4714\n";
+    assert_eq!(found, (Some(111), out.into(), said.into()));
 }

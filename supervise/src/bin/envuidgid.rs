@@ -1,8 +1,9 @@
 //! envuidgid: run a program with an account's numbers in its environment.
 #![cfg_attr(not(test), no_main)]
 
+use base::accounts;
 use base::env::Env;
-use base::sys::{exec::exec_with, nss};
+use base::sys::exec::exec_with;
 use base::{Args, Code, Die, Result, Unable};
 use std::os::unix::ffi::OsStrExt;
 
@@ -18,7 +19,8 @@ fn run(words: Args) -> Result<Code> {
         return Err(Die::usage(USAGE));
     };
     let shown = account.display();
-    let found = nss::account(account.as_bytes()).unable(format_args!("look up account {shown}"))?;
+    let found =
+        accounts::account(account.as_bytes()).unable(format_args!("look up account {shown}"))?;
     let found = found.ok_or_else(|| Die::later(format_args!("unknown account {shown}")))?;
     let mut env = Env::inherited();
     env.set("GID", found.gid.to_string()).set("UID", found.uid.to_string());

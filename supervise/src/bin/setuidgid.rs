@@ -1,10 +1,10 @@
 //! setuidgid: run a program as another user.
 #![cfg_attr(not(test), no_main)]
 
+use base::accounts;
 use base::opt::Opts;
 use base::sys::exec::exec;
 use base::sys::ids::{self, User};
-use base::sys::nss;
 use base::{Args, Code, Die, Result, Unable, number};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -53,11 +53,11 @@ fn named(word: &[u8], all_groups: bool) -> Result<User> {
     let mut parts = word.split(|byte| *byte == b':');
     let name = parts.next().unwrap_or_default();
     let shown = OsStr::from_bytes(name).display();
-    let account = nss::account(name).unable(format_args!("look up account {shown}"))?;
+    let account = accounts::account(name).unable(format_args!("look up account {shown}"))?;
     let account = account.ok_or_else(|| unknown("account", name))?;
     let mut groups = parts.map(group).collect::<Result<Vec<u32>>>()?;
     if groups.is_empty() && all_groups {
-        groups = nss::groups(&account).unable(format_args!("list groups of {shown}"))?;
+        groups = accounts::groups(&account).unable(format_args!("list groups of {shown}"))?;
     } else if groups.is_empty() {
         groups.push(account.gid);
     }
@@ -67,7 +67,7 @@ fn named(word: &[u8], all_groups: bool) -> Result<User> {
 
 fn group(name: &[u8]) -> Result<u32> {
     let shown = OsStr::from_bytes(name).display();
-    let gid = nss::group(name).unable(format_args!("look up group {shown}"))?;
+    let gid = accounts::group(name).unable(format_args!("look up group {shown}"))?;
     gid.ok_or_else(|| unknown("group", name))
 }
 

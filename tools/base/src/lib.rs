@@ -4,6 +4,7 @@
 //! Nothing here prints, exits or reads the environment on its own, except [`say`], [`env`] and
 //! the start of a program, whose work that is.
 
+pub mod accounts;
 pub mod cdb;
 pub mod date;
 mod die;

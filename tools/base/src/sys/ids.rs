@@ -1,6 +1,7 @@
 //! Users and groups: who this process is, becoming somebody else, and the system's users as
-//! /etc/passwd and /etc/group name them. No NSS, so that static programs can ask; programs that
-//! need NSS link dynamically and use `sys::nss`.
+//! /etc/passwd and /etc/group name them. No NSS, so that static programs can ask: `accounts` asks
+//! the other services too, through getent; what asks for each delivery links dynamically and
+//! uses `sys::nss`.
 
 use super::check;
 use std::io;
@@ -122,7 +123,7 @@ pub fn accounts_named<const N: usize>(names: [&[u8]; N]) -> io::Result<[Option<A
 
 /// The account of this name in /etc/passwd.
 pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
-    Ok(accounts()?.into_iter().find(|account| account.name == name))
+    accounts_named([name]).map(|[account]| account)
 }
 
 /// The account of this number in /etc/passwd; the first one if several share it.
@@ -133,10 +134,7 @@ pub fn account_of(uid: u32) -> io::Result<Option<Account>> {
 /// The number of the group of this name in /etc/group.
 pub fn group(name: &[u8]) -> io::Result<Option<u32>> {
     let text = std::fs::read(GROUP)?;
-    Ok(text.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b':');
-        (fields.next()? == name).then(|| number(fields.nth(1)?))?
-    }))
+    Ok(text.split(|byte| *byte == b'\n').find_map(|line| parse_group(line, name)))
 }
 
 /// The groups of an account: `own`, and those of /etc/group that name it as a member.
@@ -156,8 +154,14 @@ pub fn groups_of(name: &[u8], own: u32) -> io::Result<Vec<u32>> {
     Ok(groups)
 }
 
+/// `name:password:gid:members`, if it is the group of this name.
+pub(crate) fn parse_group(line: &[u8], name: &[u8]) -> Option<u32> {
+    let mut fields = line.split(|byte| *byte == b':');
+    (fields.next()? == name).then(|| number(fields.nth(1)?))?
+}
+
 /// `name:password:uid:gid:gecos:home:shell`.
-fn parse_account(line: &[u8]) -> Option<Account> {
+pub(crate) fn parse_account(line: &[u8]) -> Option<Account> {
     let mut fields = line.split(|byte| *byte == b':');
     let name = fields.next()?.to_vec();
     let uid = number(fields.nth(1)?)?;
