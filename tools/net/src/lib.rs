@@ -9,6 +9,7 @@
 //! limits rules_file      who may come in, and how many from where
 //! dnsbl verdict refusal  what lists say of a client, what follows, what it is told
 //! visit                  what tcpserver does for a connection, from the socket to the program
+//! call                   what tcpclient does from its words to the connection
 //! log                    what tcpserver has logged     -> visits, counts
 //! proxy unix             PROXY headers, Unix sockets   <> who is calling
 //! between crlf           what filters around a program and a connection do
@@ -16,6 +17,7 @@
 
 pub mod address;
 pub mod between;
+pub mod call;
 pub mod connect;
 pub mod connection;
 pub mod crlf;
