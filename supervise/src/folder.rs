@@ -1,5 +1,6 @@
 //! A service directory as everybody but its own supervise sees it.
 
+use crate::home;
 use base::sys::{fd, lock};
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +12,8 @@ use std::time::SystemTime;
 /// A service directory.
 pub struct Folder {
     path: PathBuf,
+    /// The folder of its supervise.
+    home: PathBuf,
 }
 
 impl Folder {
@@ -21,7 +24,8 @@ impl Folder {
             return Err(io::Error::from_raw_os_error(libc::ENOENT));
         }
         fs::metadata(path.join("."))?;
-        Ok(Folder { path })
+        let home = home::of(&path)?;
+        Ok(Folder { path, home })
     }
 
     /// The path of a file that the administrator makes: `down`, `run`.
@@ -31,7 +35,7 @@ impl Folder {
 
     /// The path of a file that supervise makes: `status`, `ok`.
     pub fn supervise(&self, name: &str) -> PathBuf {
-        self.path.join("supervise").join(name)
+        self.home.join(name)
     }
 
     /// Fails with ENXIO if no supervise runs, with ENOENT if none ever did.

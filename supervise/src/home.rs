@@ -1,75 +1,132 @@
-//! `supervise/` as the supervise that owns it sees it, from inside the service directory.
+//! `supervise/`, the folder in which supervise keeps its files: where it is, and how the supervise
+//! that owns it sees it, from inside the service directory.
 
+use crate::state::{self, Record};
+use base::env;
 use base::sys::lock;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-/// The folder.
-pub const HOME: &str = "supervise";
+/// Its name in a service directory, unless `$SUPERVISEDIR` says another.
+const HOME: &str = "supervise";
 
-/// Makes the folder, mode 700, or the one that a link of its name leads to. A failure shows when
-/// the lock is taken.
-pub fn make() {
-    let maker = || {
-        let mut maker = DirBuilder::new();
-        maker.mode(0o700);
-        maker
+/// The folder of the supervise for the service directory at `path`. `$SUPERVISEDIR` may give
+/// another name in the service directory, or an absolute path V: then it is `V/a:b` for the
+/// directory `/a/b`, under its real path.
+pub fn of(path: &Path) -> io::Result<PathBuf> {
+    let Some(name) = env::get("SUPERVISEDIR").filter(|name| !name.is_empty()) else {
+        return Ok(path.join(HOME));
     };
-    if maker().create(HOME).is_err()
-        && let Ok(target) = fs::read_link(HOME)
-    {
-        let _ = maker().create(target);
+    let name = PathBuf::from(OsString::from_vec(name));
+    if !name.is_absolute() {
+        return Ok(path.join(name));
+    }
+    let path = fs::canonicalize(path)?.into_os_string().into_vec();
+    let mut path = path.strip_prefix(b"/").unwrap_or_default().to_vec();
+    path.iter_mut().filter(|byte| **byte == b'/').for_each(|byte| *byte = b':');
+    Ok(name.join(OsString::from_vec(path)))
+}
+
+/// The folder of the supervise that runs in the service directory.
+pub struct Home(PathBuf);
+
+impl Home {
+    /// That of the current directory.
+    pub fn here() -> io::Result<Home> {
+        of(Path::new(".")).map(Home)
+    }
+
+    /// Makes the folder, mode 700, or the one that a link of its name leads to. A failure shows
+    /// when the lock is taken.
+    pub fn make(&self) {
+        let maker = || {
+            let mut maker = DirBuilder::new();
+            maker.mode(0o700);
+            maker
+        };
+        if maker().create(&self.0).is_err()
+            && let Ok(target) = fs::read_link(&self.0)
+        {
+            let _ = maker().create(target);
+        }
+    }
+
+    /// Takes the lock, which is held until the file is dropped. Fails with EAGAIN if another
+    /// supervise has it.
+    pub fn lock(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK);
+        let file = options.open(self.0.join("lock"))?;
+        lock::try_exclusive(file.as_fd())?;
+        Ok(file)
+    }
+
+    /// The read end of a FIFO, which is made, mode 600, if it is not there. Reading never waits.
+    pub fn read_end(&self, name: &str) -> io::Result<File> {
+        let path = self.0.join(name);
+        let made = mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR);
+        let file = base::files::open_read(&path)?;
+        if !file.metadata()?.file_type().is_fifo() {
+            // Something else has the name: reading it would never wait.
+            return Err(made.err().map_or(io::ErrorKind::InvalidData.into(), io::Error::from));
+        }
+        Ok(file)
+    }
+
+    /// The write end of a FIFO that this process reads: with it, reading never meets an end.
+    pub fn write_end(&self, name: &str) -> io::Result<File> {
+        base::files::open_write(&self.0.join(name))
+    }
+
+    /// Replaces `status`; readers see the old one or the new one, whole. Nothing is synced: after
+    /// a crash of the system no service runs.
+    pub fn write_status(&self, bytes: &[u8]) -> Result<(), (Failure, io::Error)> {
+        self.replace("status", bytes)
+    }
+
+    /// Replaces `state` likewise. On a full disk it is overwritten in place, in one write, where
+    /// it takes no more room than before: without it the next supervise would start a second copy.
+    pub fn write_state(&self, record: &Record) -> Result<(), (Failure, io::Error)> {
+        let text = record.text();
+        self.replace("state", text.as_bytes()).or_else(|failure| {
+            let file = base::files::open_write(&self.0.join("state"));
+            let done = file.and_then(|file| {
+                let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(state::LONGEST);
+                let mut text = text.into_bytes();
+                // What is left of a longer text would be read as lines of this one.
+                text.resize(text.len().max(old), b'\n');
+                file.write_all_at(&text, 0)
+            });
+            done.map_err(|_| failure)
+        })
+    }
+
+    /// What an earlier supervise has written, if it has.
+    pub fn read_state(&self) -> Option<Record> {
+        state::read(&self.0.join("state")).ok()
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), (Failure, io::Error)> {
+        let new = self.0.join(format!("{name}.new"));
+        let mut file = File::create(&new).map_err(|why| (Failure::Open, why))?;
+        file.write_all(bytes).map_err(|why| (Failure::Write, why))?;
+        fs::rename(&new, self.0.join(name)).map_err(|why| (Failure::Rename, why))
     }
 }
 
-/// Takes the lock, which is held until the file is dropped. Fails with EAGAIN if another
-/// supervise has it.
-pub fn lock() -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK);
-    let file = options.open(Path::new(HOME).join("lock"))?;
-    lock::try_exclusive(file.as_fd())?;
-    Ok(file)
-}
-
-/// The read end of a FIFO, which is made, mode 600, if it is not there. Reading never waits.
-pub fn read_end(name: &str) -> io::Result<File> {
-    let path = Path::new(HOME).join(name);
-    let made = mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR);
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.file_type().is_fifo() {
-        // Something else has the name: reading it would never wait.
-        return Err(made.err().map_or(io::ErrorKind::InvalidData.into(), io::Error::from));
-    }
-    Ok(file)
-}
-
-/// The write end of a FIFO that this process reads: with it, reading never meets an end.
-pub fn write_end(name: &str) -> io::Result<File> {
-    let path = Path::new(HOME).join(name);
-    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)
-}
-
-/// Which step of [`write_status`] failed.
+/// Which step of replacing a file failed.
 pub enum Failure {
-    /// Opening `status.new`.
+    /// Opening `NAME.new`.
     Open,
     /// Writing it.
     Write,
-    /// Renaming it to `status`.
+    /// Renaming it to `NAME`.
     Rename,
-}
-
-/// Replaces `status`; readers see the old one or the new one, whole. Nothing is synced: after a
-/// crash of the system no service runs.
-pub fn write_status(bytes: &[u8]) -> Result<(), (Failure, io::Error)> {
-    let new = Path::new(HOME).join("status.new");
-    let mut file = File::create(&new).map_err(|why| (Failure::Open, why))?;
-    file.write_all(bytes).map_err(|why| (Failure::Write, why))?;
-    fs::rename(&new, Path::new(HOME).join("status")).map_err(|why| (Failure::Rename, why))
 }

@@ -13,6 +13,7 @@ pub mod pattern;
 pub mod pieces;
 pub mod seat;
 pub mod service;
+pub mod state;
 pub mod status;
 pub mod status_file;
 pub mod watch;

@@ -18,7 +18,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use supervise::home::{self, Failure};
+use supervise::home::{Failure, Home};
 use supervise::order::Order;
 use supervise::status::{self, State, Status, Want};
 
@@ -46,15 +46,16 @@ fn run(words: Args) -> Result<Code> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => Want::Up,
         Err(why) => return Err(Die::temp(format_args!("stat {name}/down"), &why)),
     };
-    home::make();
-    let _lock = home::lock().unable(format_args!("acquire {name}/supervise/lock"))?;
-    let control = home::read_end("control");
+    let home = Home::here().unable(format_args!("find {name}/supervise"))?;
+    home.make();
+    let _lock = home.lock().unable(format_args!("acquire {name}/supervise/lock"))?;
+    let control = home.read_end("control");
     let control = control.unable(format_args!("read {name}/supervise/control"))?;
-    let writer = home::write_end("control");
+    let writer = home.write_end("control");
     let _writer = writer.unable(format_args!("write {name}/supervise/control"))?;
-    let mut service = Service::new(name, want);
+    let mut service = Service::new(name, home, want);
     service.show();
-    let ok = home::read_end("ok");
+    let ok = service.home.read_end("ok");
     let _ok = ok.unable(format_args!("read {}/supervise/ok", service.name))?;
     service.watch(&signals, &control)
 }
@@ -73,6 +74,7 @@ fn caught() -> io::Result<Signals> {
 struct Service {
     /// As the caller named it, for messages.
     name: String,
+    home: Home,
     want: Want,
     /// Supervise ends as soon as nothing runs.
     exiting: bool,
@@ -117,10 +119,11 @@ struct Addressee {
 }
 
 impl Service {
-    fn new(name: String, want: Want) -> Service {
+    fn new(name: String, home: Home, want: Want) -> Service {
         let now = Instant::now();
         Service {
             name,
+            home,
             want,
             exiting: false,
             paused: false,
@@ -329,7 +332,7 @@ impl Service {
         if self.shown == Some(status) || self.show_again.is_some_and(|time| now < time) {
             return;
         }
-        match home::write_status(&status) {
+        match self.home.write_status(&status) {
             Ok(()) => {
                 self.shown = Some(status);
                 self.show_again = None;
