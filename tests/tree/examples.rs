@@ -17,6 +17,13 @@ const NOT: [(&str, &str); 1] = [("qmail-newu.8", "qmail-pw2u is to come")];
 /// what its output has. `multilog.8 2` is the second example of that page.
 #[rustfmt::skip]
 const HOW: &[(&str, &str, &str)] = &[
+    ("README.md", "stays status: ask", "\n221 "),
+    ("README.md 2", "stays status: finger@ 127.0.0.1 joe", "here is 127.0.0.1, and there is no joe"),
+    ("README.md 3", "stays status: http@ 127.0.0.1", "<p>Hello.\n"),
+    ("README.md 4", "stays status: ask_as_proxy 127.0.0.1 25", "tcpaccess: ok "),
+    ("README.md 5", "activated $(sed -n s/ExecStart=//p example) & soon ask; ask", "\n221 "),
+    ("README.md 6", "read -r _ _ _ _ user program args <example; \
+        inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
     ("addcr.1", "smtp; ./example", "\n221 "),
     ("argv0.1", "echo 'echo $0 up; exec sleep 9' >in; stays up", "gamed-chess up"),
     ("date@.1", "host 13 echo half past nine; ./example", "half past nine\nhalf past nine\n"),
@@ -145,18 +152,30 @@ struct Example {
     output: String,
 }
 
-/// All examples of the pages of programs.
+/// All examples of the pages of programs, and the pipelines of the README.
 fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
-    for page in program_pages() {
-        let shown = displays(&section(&text(&page), "EXAMPLES").unwrap_or_default());
+    let mut add = |page: &str, shown: Vec<String>| {
         for (number, text) in (1..).zip(shown) {
-            let page = file_name(&page);
-            let name = if number == 1 { page } else { format!("{page} {number}") };
+            let name = if number == 1 { page.into() } else { format!("{page} {number}") };
             examples.push(example(name, text));
         }
+    };
+    for page in program_pages() {
+        let shown = displays(&section(&text(&page), "EXAMPLES").unwrap_or_default());
+        add(&file_name(&page), shown);
     }
+    add("README.md", pipelines());
     examples
+}
+
+/// What the README shows in its chapter of pipelines.
+fn pipelines() -> Vec<String> {
+    let readme = text("README.md");
+    let (_, chapter) = readme.split_once("## Ready pipelines\n").unwrap();
+    let (chapter, _) = chapter.split_once("\n## ").unwrap();
+    let blocks = chapter.split("```\n").skip(1).step_by(2);
+    blocks.map(str::to_owned).collect()
 }
 
 /// What stands behind `$ ` is typed, and the lines below it are the output.

@@ -30,6 +30,13 @@ host() { tcpserver -1RHl0 0 "$@" >"/tmp/$1" & soon test -s "/tmp/$1"; }
 # inetd COMMAND: runs it for each connection to port 25, with little in its environment.
 inetd() { host 25 /usr/bin/env -i PATH=/usr/local/bin:/usr/bin:/bin "$@"; }
 
+# activated COMMAND: is started by systemd, or as systemd would, with a socket for port 25.
+activated() {
+  listen='tcplisten 0 25'
+  ! command -v systemd-socket-activate >/dev/null || listen='systemd-socket-activate -l 25'
+  $listen setuidgid qmaild "$@"
+}
+
 # A mail server, and somebody who asks for one.
 smtp() { host "${1-25}" env RELAYCLIENT= qmail-smtpd; }
 ask() { echo QUIT | mconnect 127.0.0.1; }
