@@ -13,7 +13,7 @@ use tests::{Running, codes, original, start_on, tree};
 
 /// Every program with words that make it do something. Where a child is run, it is `true`, whose
 /// code is 0.
-const PROGRAMS: [(&str, &[&str]); 59] = [
+const PROGRAMS: &[(&str, &[&str])] = &[
     ("addcr", &[]),
     ("argv0", &["true", "name"]),
     ("delcr", &[]),

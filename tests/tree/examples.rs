@@ -11,7 +11,7 @@ const BAD: [&str; 6] =
     ["usage:", "illegal option", "not found", "fatal:", "No such file", "Permission denied"];
 
 /// Examples that cannot run on the machine, and why.
-const NOT: [(&str, &str); 1] = [("qmail-newu.8", "qmail-pw2u is to come")];
+const NOT: &[(&str, &str)] = &[("qmail-newu.8", "qmail-pw2u is to come")];
 
 /// How an example is run that is not merely started and ends, in the words of `hands.sh`, and
 /// what its output has. `multilog.8 2` is the second example of that page.
