@@ -1,6 +1,7 @@
 //! What the supervision programs share: service directories and their status.
 
 pub mod folder;
+pub mod glob;
 pub mod holder;
 pub mod home;
 pub mod label;

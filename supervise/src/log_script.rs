@@ -1,14 +1,19 @@
 //! multilog's arguments: what happens to every line, and where lines can go.
 
+use crate::pattern::Pattern;
 use base::number;
 use base::sys::clock;
 use base::tai64;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Sizes that a log file can be limited to.
 const SIZES: (u64, u64) = (4096, 16_777_215);
+
+/// Seconds, a hundred years: with more, times would not fit.
+const LONGEST_AGE: u64 = 3_155_760_000;
 
 /// All arguments, understood.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,9 +32,9 @@ pub struct Script {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     /// Deselects a line that matches this pattern.
-    Deselect(Vec<u8>),
+    Deselect(Pattern),
     /// Selects a line that matches this pattern.
-    Select(Vec<u8>),
+    Select(Pattern),
     /// Prints a selected line to stderr.
     Alert,
     /// Puts a selected line into the status file of this number.
@@ -45,23 +50,49 @@ pub struct Settings {
     pub size: u64,
     /// Files, current included.
     pub number: u64,
+    /// Bytes that all old files together do not exceed, unless the last of them does.
+    pub total: u64,
+    /// After this time, current is finished even if it is not full.
+    pub age: Option<Duration>,
+    /// Old files that a full disk does not cost.
+    pub spared: Option<u64>,
+    /// What is put between the time stamp and the line.
+    pub prefix: Vec<u8>,
     /// What every finished file goes through: a command for the shell.
     pub processor: Option<OsString>,
     /// The end of the names of finished files.
     pub code: OsString,
 }
 
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            size: 99_999,
+            number: 10,
+            total: u64::MAX,
+            age: None,
+            spared: None,
+            prefix: Vec::new(),
+            processor: None,
+            code: "s".into(),
+        }
+    }
+}
+
 impl Script {
     /// Words that mean nothing are ignored; nothing is wrong.
     pub fn parse(words: &[OsString]) -> Self {
         let mut script = Script::default();
-        let mut settings = Settings { size: 99_999, number: 10, processor: None, code: "s".into() };
+        let mut settings = Settings::default();
+        let mut pattern: fn(&[u8]) -> Pattern = Pattern::simple;
         for (index, word) in words.iter().enumerate() {
             match word.as_bytes() {
                 [b't', ..] if index == 0 => script.stamp = Some(Stamp::Tai64n),
                 [b'T', ..] if index == 0 => script.stamp = Some(Stamp::Unix),
-                [b'-', pattern @ ..] => script.actions.push(Action::Deselect(pattern.to_vec())),
-                [b'+', pattern @ ..] => script.actions.push(Action::Select(pattern.to_vec())),
+                [b'F', ..] => pattern = Pattern::glob,
+                [b'S', ..] => pattern = Pattern::simple,
+                [b'-', text @ ..] => script.actions.push(Action::Deselect(pattern(text))),
+                [b'+', text @ ..] => script.actions.push(Action::Select(pattern(text))),
                 [b'e', ..] => script.actions.push(Action::Alert),
                 [b'=', file @ ..] => {
                     script.actions.push(Action::Status(script.statuses.len()));
@@ -69,6 +100,10 @@ impl Script {
                 }
                 [b's', size @ ..] => settings.size = leading(size).clamp(SIZES.0, SIZES.1),
                 [b'n', number @ ..] => settings.number = leading(number).max(2),
+                [b'b', total @ ..] => settings.total = leading(total),
+                [b'r', seconds @ ..] => settings.age = age(leading(seconds)),
+                [b'm', number @ ..] => settings.spared = Some(leading(number)),
+                [b'p', prefix @ ..] => settings.prefix = prefix.to_vec(),
                 [b'!', command @ ..] => settings.processor = Some(text(command)),
                 [b'w', code @ ..] => settings.code = text(code),
                 [b'.' | b'/', ..] => {
@@ -84,6 +119,11 @@ impl Script {
 
 fn leading(digits: &[u8]) -> u64 {
     number::leading(digits).unwrap_or(0)
+}
+
+/// 0 seconds are no limit.
+fn age(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST_AGE)))
 }
 
 fn text(bytes: &[u8]) -> OsString {
@@ -132,8 +172,8 @@ mod tests {
     fn words_are_actions_in_their_order() {
         let script = parse(&["ti", "-*", "+a*", "e", "=file", "./x", "t", "", "T", "?", "/y"]);
         let expected = [
-            Action::Deselect(b"*".to_vec()),
-            Action::Select(b"a*".to_vec()),
+            Action::Deselect(Pattern::simple(b"*")),
+            Action::Select(Pattern::simple(b"a*")),
             Action::Alert,
             Action::Status(0),
             Action::Log(0),
@@ -143,6 +183,35 @@ mod tests {
         assert_eq!((script.stamp, &script.actions[..]), (Some(Stamp::Tai64n), &expected[..]));
         assert_eq!((script.statuses, logs), (vec![PathBuf::from("file")], vec!["./x", "/y"]));
         assert_eq!(parse(&["./x", "t"]).stamp, None);
+    }
+
+    #[test]
+    fn patterns_are_of_the_kind_that_was_named_last() {
+        let script = parse(&["-a", "F", "-b", "+c", "S", "+d"]);
+        let expected = [
+            Action::Deselect(Pattern::simple(b"a")),
+            Action::Deselect(Pattern::glob(b"b")),
+            Action::Select(Pattern::glob(b"c")),
+            Action::Select(Pattern::simple(b"d")),
+        ];
+        assert_eq!(script.actions, expected);
+    }
+
+    #[test]
+    fn logs_have_limits_of_age_and_room_and_a_prefix() {
+        let script =
+            parse(&["./a", "r60", "b1000", "m3", "phost: ", "./b", "r0", "b", "m", "p", "./c"]);
+        let settings: Vec<_> = script
+            .logs
+            .iter()
+            .map(|(_, of)| (of.age.map(|age| age.as_secs()), of.total, of.spared, &of.prefix[..]))
+            .collect();
+        let expected = [
+            (None, u64::MAX, None, &b""[..]),
+            (Some(60), 1000, Some(3), b"host: "),
+            (None, 0, Some(0), b""),
+        ];
+        assert_eq!(settings, expected);
     }
 
     #[test]

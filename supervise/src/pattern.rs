@@ -1,6 +1,37 @@
-//! multilog's patterns: text in which stars stand for runs of other bytes.
+//! multilog's patterns: text in which stars stand for runs of other bytes, or those of the shell.
 
-/// Whether a pattern matches all of a line.
+use crate::glob;
+
+/// A pattern of either kind.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Of multilog's own kind: see [`matches`].
+    Simple(Vec<u8>),
+    /// As the shell has them for files: see [`glob::matches`].
+    Glob(Vec<u8>),
+}
+
+impl Pattern {
+    /// One of multilog's own kind.
+    pub fn simple(text: &[u8]) -> Pattern {
+        Pattern::Simple(text.to_vec())
+    }
+
+    /// One of the shell's kind.
+    pub fn glob(text: &[u8]) -> Pattern {
+        Pattern::Glob(text.to_vec())
+    }
+
+    /// Whether it matches all of a line.
+    pub fn matches(&self, line: &[u8]) -> bool {
+        match self {
+            Pattern::Simple(text) => matches(text, line),
+            Pattern::Glob(text) => glob::matches(text, line),
+        }
+    }
+}
+
+/// Whether a simple pattern matches all of a line.
 ///
 /// A star matches up to the first byte that equals the one behind the star, and there is no way
 /// back: `a*bc` does not match `abbc`. A star at the end matches the rest. Every other byte matches

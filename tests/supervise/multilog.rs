@@ -2,6 +2,7 @@
 
 mod actions;
 mod crashes;
+mod limits;
 mod processors;
 mod recovery;
 mod rotation;
@@ -32,9 +33,9 @@ fn logged(words: &[&str], input: impl AsRef<[u8]>) -> String {
     everything(&place)
 }
 
-/// The names of the old files of the log `m`, oldest first.
+/// The names of the old files of the log `m`, oldest first; none as long as there is no log.
 fn old(place: &Scratch) -> Vec<String> {
-    let mut names = place.names("m");
+    let mut names = if place.exists("m") { place.names("m") } else { Vec::new() };
     names.retain(|name| name.starts_with('@'));
     names
 }

@@ -10,7 +10,6 @@ use std::time::Instant;
 use supervise::log_dir::{Found, LogDir};
 use supervise::log_script::{Action, Script};
 use supervise::patience::Patience;
-use supervise::pattern::matches;
 use supervise::pieces::pieces;
 use supervise::status_file::StatusFile;
 
@@ -56,6 +55,8 @@ struct Multilog {
     leaving: bool,
     /// The start of a line that is not decided on yet, with its time stamp; less than [`WINDOW`].
     head: Vec<u8>,
+    /// Bytes of a time stamp.
+    stamp: usize,
     /// The line has been decided on, and its rest follows.
     inside: bool,
     /// Numbers of the logs that the line goes to.
@@ -80,8 +81,8 @@ impl Multilog {
         }
         let logs = found.into_iter().map(Found::take_over).collect::<Result<Vec<LogDir>>>()?;
         let head = Vec::with_capacity(WINDOW);
-        let (leaving, inside, chosen) = (false, false, Vec::new());
-        Ok(Multilog { script, statuses, logs, signals, leaving, head, inside, chosen })
+        let (leaving, stamp, inside, chosen) = (false, 0, false, Vec::new());
+        Ok(Multilog { script, statuses, logs, signals, leaving, head, stamp, inside, chosen })
     }
 
     /// Waits for input, and handles what else happens first. `true`: there is input.
@@ -143,6 +144,7 @@ impl Multilog {
             && let Some(stamp) = self.script.stamp
         {
             stamp.put(&mut self.head);
+            self.stamp = self.head.len();
         }
         let complete = piece.ends_with(b"\n");
         let seen = WINDOW.min(self.head.len() + piece.len() - usize::from(complete));
@@ -151,12 +153,12 @@ impl Multilog {
         }
         if self.head.is_empty() {
             self.decide(&piece[..seen]);
-            self.pass(piece);
+            self.pass_start(piece);
         } else {
             let mut line = std::mem::take(&mut self.head);
             line.extend_from_slice(piece);
             self.decide(&line[..seen]);
-            self.pass(&line);
+            self.pass_start(&line);
             line.clear();
             self.head = line;
         }
@@ -169,8 +171,8 @@ impl Multilog {
         self.chosen.clear();
         for action in &self.script.actions {
             match action {
-                Action::Deselect(pattern) => selected = selected && !matches(pattern, line),
-                Action::Select(pattern) => selected = selected || matches(pattern, line),
+                Action::Deselect(pattern) => selected = selected && !pattern.matches(line),
+                Action::Select(pattern) => selected = selected || pattern.matches(line),
                 _ if !selected => {}
                 Action::Alert => alert(line),
                 Action::Status(number) => self.statuses[*number].put(line),
@@ -179,7 +181,14 @@ impl Multilog {
         }
     }
 
-    /// Hands a part of the line to its logs.
+    /// Hands the start of the line, time stamp included, to its logs.
+    fn pass_start(&mut self, start: &[u8]) {
+        for number in &self.chosen {
+            self.logs[*number].begin(start, self.stamp);
+        }
+    }
+
+    /// Hands a later part of the line to its logs.
     fn pass(&mut self, part: &[u8]) {
         for number in &self.chosen {
             self.logs[*number].put(part);

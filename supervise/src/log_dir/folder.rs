@@ -2,13 +2,14 @@
 
 use crate::log_script::Settings;
 use crate::patience::Patience;
-use base::sys::clock;
+use base::sys::{clock, fd};
 use base::tai64::{self, LABEL};
-use base::{Result, Unable, files};
+use base::{Result, Unable, errno, files};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -48,9 +49,37 @@ impl Folder {
         self.insist(format_args!("switch to {}", self.name.display()), || self.enter());
     }
 
-    /// As [`Patience::insist`].
-    pub fn insist<T>(&self, what: impl Display, step: impl FnMut() -> io::Result<T>) -> T {
-        self.patience.insist(what, step)
+    /// As [`Patience::insist`], but on a full disk old files make room first, if that is wanted.
+    pub fn insist<T>(&self, what: impl Display, mut step: impl FnMut() -> io::Result<T>) -> T {
+        loop {
+            match step() {
+                Ok(value) => return value,
+                Err(why) if is_full(&why) && self.make_room(&what, &why) => {}
+                Err(why) => self.patience.pause(&what, &why),
+            }
+        }
+    }
+
+    /// As [`Patience::write_all`], in the manner of [`Folder::insist`].
+    pub fn write_all(&self, what: impl Display, to: &File, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let count = self.insist(&what, || match fd::write(to.as_fd(), bytes)? {
+                0 => Err(io::ErrorKind::WriteZero.into()),
+                count => Ok(count),
+            });
+            bytes = &bytes[count..];
+        }
+    }
+
+    /// Removes the oldest old file, unless no more than the spared ones are left. `false`: nothing
+    /// has been removed. The current folder of the process changes.
+    fn make_room(&self, what: impl Display, why: &io::Error) -> bool {
+        let Some(spared) = self.settings.spared else { return false };
+        let old = self.enter().and_then(|()| old_files()).unwrap_or_default();
+        let Some(oldest) = old.first().filter(|_| old.len() as u64 > spared) else { return false };
+        let (path, why) = (self.path(oldest), errno::words(why));
+        (self.patience.complain)(&format!("unable to {what}, removing {path}: {why}"));
+        fs::remove_file(oldest).is_ok()
     }
 
     /// The path of one of its files, for messages.
@@ -96,16 +125,37 @@ impl Folder {
         });
     }
 
-    /// Removes the oldest old files, so that one less than the wanted number is left.
+    /// Removes the oldest old files, so that one less than the wanted number is left, and no more
+    /// bytes than are wanted; the latest one stays in any case.
     fn prune(&self) {
-        let mut old = self.insist(format_args!("read {}", self.name.display()), old_files);
-        old.sort();
+        let old = self.insist(format_args!("read {}", self.name.display()), old_files);
         let wanted = usize::try_from(self.settings.number).unwrap_or(usize::MAX) - 1;
-        let surplus = old.len().saturating_sub(wanted);
+        let surplus = old.len().saturating_sub(wanted).max(self.beyond_total(&old));
         for file in &old[..surplus] {
             self.remove(file);
         }
     }
+
+    /// How many of the oldest files have to go for the sake of the bytes.
+    fn beyond_total(&self, old: &[OsString]) -> usize {
+        if self.settings.total == u64::MAX {
+            return 0;
+        }
+        let length = |file: &OsString| fs::metadata(file).map_or(0, |found| found.len());
+        let mut left = self.settings.total;
+        let fits = |file: &&OsString| {
+            let rest = left.checked_sub(length(file));
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        let kept = old.iter().rev().take_while(fits).count().max(1);
+        old.len().saturating_sub(kept)
+    }
+}
+
+/// What the removal of files helps against.
+fn is_full(why: &io::Error) -> bool {
+    matches!(why.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
 /// How many names a file has.
@@ -117,10 +167,14 @@ fn links(file: &str) -> io::Result<u64> {
     }
 }
 
+/// The oldest first.
 fn old_files() -> io::Result<Vec<OsString>> {
     let names = fs::read_dir(".")?.map(|entry| Ok(entry?.file_name()));
     let is_old = |name: &OsString| name.as_bytes().starts_with(b"@") && name.len() >= LABEL;
-    names.filter(|name| name.as_ref().map_or(true, is_old)).collect()
+    let old: io::Result<Vec<_>> = names.filter(|name| name.as_ref().map_or(true, is_old)).collect();
+    let mut old = old?;
+    old.sort();
+    Ok(old)
 }
 
 /// Opens `file` for appending, and creates it with mode 600: for a moment, see [`set_mode`].

@@ -44,6 +44,8 @@ pub struct LogDir {
     current: File,
     /// Bytes in current.
     length: u64,
+    /// When current got its first byte, if it has any: about, for one that was found.
+    begun: Option<Instant>,
     buffer: Vec<u8>,
     processor: Option<Processor>,
 }
@@ -60,13 +62,35 @@ impl Found {
         let folder = self.0;
         let lock = recover::lock(&folder)?;
         let (current, length) = recover::recover(&folder)?;
+        let begun = (length > 0).then(|| begin_of(&current));
         let processor = folder.settings.processor.clone().map(Processor::new);
         let buffer = Vec::with_capacity(BUFFER);
-        Ok(LogDir { folder, _lock: lock, current, length, buffer, processor })
+        Ok(LogDir { folder, _lock: lock, current, length, begun, buffer, processor })
     }
 }
 
+/// When a current that was found was begun: when the file was made, if the file system knows.
+fn begin_of(current: &File) -> Instant {
+    let made = current.metadata().and_then(|found| found.created());
+    let age = made.ok().and_then(|made| made.elapsed().ok()).unwrap_or_default();
+    let now = Instant::now();
+    now.checked_sub(age).unwrap_or(now)
+}
+
 impl LogDir {
+    /// Adds the start of a line, whose first `stamp` bytes are a time stamp, and the prefix.
+    pub fn begin(&mut self, start: &[u8], stamp: usize) {
+        if self.folder.settings.prefix.is_empty() {
+            return self.put(start);
+        }
+        let (stamp, text) = start.split_at(stamp);
+        self.put(stamp);
+        let prefix = std::mem::take(&mut self.folder.settings.prefix);
+        self.put(&prefix);
+        self.folder.settings.prefix = prefix;
+        self.put(text);
+    }
+
     /// Adds bytes. They are written when many have come, and by `flush`.
     pub fn put(&mut self, bytes: &[u8]) {
         if self.buffer.len() + bytes.len() > BUFFER {
@@ -101,7 +125,8 @@ impl LogDir {
             part = &part[..=end];
         }
         let what = format_args!("write to {}/current", self.folder.name.display());
-        self.folder.patience.write_all(what, &self.current, part);
+        self.folder.write_all(what, &self.current, part);
+        self.begun.get_or_insert_with(Instant::now);
         self.length += part.len() as u64;
         if self.length >= size - MARGIN && part.ends_with(b"\n") {
             self.rotate();
@@ -131,6 +156,7 @@ impl LogDir {
         folder.insist(rename, || fs::rename("current", "previous"));
         self.current = folder.insist(format_args!("create {current}"), || append_to("current"));
         self.length = 0;
+        self.begun = None;
         let mode = format_args!("set mode of {current}");
         folder.insist(mode, || set_mode(&self.current, IN_PROGRESS));
         folder.insist(format_args!("set mode of {}", folder.path("previous")), || {
@@ -151,13 +177,26 @@ impl LogDir {
 
     /// When [`LogDir::attend`] has something to do, if that is known.
     pub fn due(&self) -> Option<Instant> {
-        self.processor.as_ref()?.due()
+        match &self.processor {
+            Some(processor) if processor.is_busy() => processor.due(),
+            _ => self.too_old(),
+        }
     }
 
-    /// Looks after the processor. Does not wait for it.
+    /// When current has its age.
+    fn too_old(&self) -> Option<Instant> {
+        Some(self.begun? + self.folder.settings.age?)
+    }
+
+    /// Looks after the processor, and rotates what is too old. Waits for nothing: a processor that
+    /// works puts the rotation off.
     pub fn attend(&mut self) {
         if let Some(processor) = &mut self.processor {
             processor.attend(&self.folder);
+        }
+        let busy = self.processor.as_ref().is_some_and(Processor::is_busy);
+        if !busy && self.too_old().is_some_and(|time| time <= Instant::now()) {
+            self.rotate();
         }
     }
 

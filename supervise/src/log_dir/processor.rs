@@ -43,6 +43,11 @@ impl Processor {
         self.start(folder);
     }
 
+    /// There is a `previous`.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.work, Work::None)
+    }
+
     /// When [`Processor::attend`] has something to do, if that is known.
     pub fn due(&self) -> Option<Instant> {
         match self.work {

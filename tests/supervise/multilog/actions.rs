@@ -53,6 +53,24 @@ fn patterns_have_no_way_back() {
 }
 
 #[test]
+fn patterns_can_be_those_of_the_shell() {
+    // F and S are of daemontools-encore
+    if original() {
+        return;
+    }
+    let input = "abbc\nabc\n4 lines\nError: x\nan error: y\n";
+    for (words, expected) in [
+        (&["F", "-*", "+a*bc"][..], "abbc\nabc\n"),
+        (&["F", "-*", "S", "+a*bc"], "abc\n"),
+        (&["-*", "F", "+*[eE]rror: ?"], "Error: x\nan error: y\n"),
+        (&["F", "-[!0-9]*"], "4 lines\n"),
+        (&["F", "-[[:digit:]]*", "S", "-ab*"], "Error: x\nan error: y\n"),
+    ] {
+        assert_eq!(logged(words, input), expected, "{words:?}");
+    }
+}
+
+#[test]
 fn patterns_see_a_thousand_bytes() {
     let line = |count: usize, end: &str| "x".repeat(count) + end + "\n";
     let input = line(999, "y") + &line(1000, "y") + &line(1000, "") + &line(3000, "z");

@@ -3,7 +3,7 @@
 use super::{everything, lines, multilog, old};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Scratch, failing, original, ran, root, scratch, skip, start, until};
+use tests::{LIMIT, Scratch, failing, fed, original, ran, root, scratch, skip, start, until};
 
 /// What a log is that has been through one failed system call, and what was said about it.
 fn after_one_failure(
@@ -194,4 +194,24 @@ fn a_full_disk_is_waited_for() {
     until(LIMIT, "the rest", || everything(&place) == lines(50_000));
     assert_eq!(running.finish(LIMIT).status.code(), Some(0));
     assert_eq!(everything(&place), lines(50_000));
+}
+
+#[test]
+fn a_full_disk_loses_old_files_and_no_new_line() {
+    // m is our own
+    if original() {
+        return;
+    }
+    if !root() {
+        return skip("needs root");
+    }
+    let place = scratch();
+    let Some(_disk) = SmallDisk::mount(&place) else { return skip("needs a mount") };
+    let words = ["s4096", "n1000", "m2", "./m"];
+    let (code, out, err) = ran(&fed(&mut multilog(&place, &words), lines(300_000)));
+    assert_eq!((code, out), (Some(0), String::new()));
+    let fine = |line: &str| line.ends_with(": out of disk space") && line.contains(", removing ");
+    assert!(err.lines().count() > 10 && err.lines().all(fine), "{err}");
+    assert!(lines(300_000).ends_with(&everything(&place)));
+    assert!((3..=16).contains(&old(&place).len()));
 }
