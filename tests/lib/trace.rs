@@ -6,7 +6,9 @@
 
 use crate::program::behind;
 use crate::{fed, scratch, skip};
+use std::collections::HashMap;
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 /// Runs a command with this input, and gives what it did and its calls of these kinds, in the
 /// order of their ends: `fsync(3) = 0`.
@@ -39,21 +41,64 @@ pub fn killed(kinds: &str, number: u32, command: &Command) -> Option<Command> {
     injected(kinds, "signal=KILL", number, command)
 }
 
+/// One of the system calls of a program: its name, and its number among those of the name.
+pub type Step = (String, u32);
+
+/// Runs a command with this input and gives all its system calls in their order, those of its
+/// children not included.
+#[track_caller]
+pub fn steps(command: &Command, input: &str) -> Option<Vec<Step>> {
+    let place = scratch();
+    let mut strace = alone()?;
+    strace.arg("-o").arg(place.join("trace"));
+    fed(&mut behind(strace, command), input);
+    let mut counts = HashMap::new();
+    let mut step = |line: &str| {
+        let (name, _) = line.split_once('(')?;
+        let count = counts.entry(name.to_owned()).or_insert(0);
+        *count += 1;
+        Some((name.to_owned(), *count))
+    };
+    Some(place.text("trace").lines().filter_map(&mut step).collect())
+}
+
+/// The same command, killed by SIGKILL when it comes to this system call, which does not happen any
+/// more. Its children are not touched.
+pub fn killed_at((name, number): &Step, command: &Command) -> Option<Command> {
+    let mut strace = alone()?;
+    strace.args(["-o", "/dev/null", "-e", &format!("inject={name}:signal=KILL:when={number}")]);
+    Some(behind(strace, command))
+}
+
+/// strace that looks at one process alone.
+fn alone() -> Option<Command> {
+    let mut strace = Command::new("strace");
+    strace.args(["-qq", "-e", "signal=none"]);
+    may_trace().then_some(strace)
+}
+
 fn injected(kinds: &str, what: &str, number: u32, command: &Command) -> Option<Command> {
     let mut strace = strace(kinds)?;
     strace.args(["-o", "/dev/null", "-e", &format!("inject={kinds}:{what}:when={number}")]);
     Some(behind(strace, command))
 }
 
-/// strace, if it is installed and may trace.
+/// strace for these calls, of children too.
 fn strace(kinds: &str) -> Option<Command> {
-    let mut trial = Command::new("strace");
-    trial.args(["-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
-    if !trial.status().is_ok_and(|status| status.success()) {
-        skip("needs strace");
-        return None;
-    }
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", &format!("trace={kinds}"), "-e", "signal=none"]);
-    Some(strace)
+    may_trace().then_some(strace)
+}
+
+/// Whether strace is installed and may trace; it is tried once.
+fn may_trace() -> bool {
+    static MAY: LazyLock<bool> = LazyLock::new(|| {
+        let mut trial = Command::new("strace");
+        trial.args(["-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+        trial.status().is_ok_and(|status| status.success())
+    });
+    if !*MAY {
+        skip("needs strace");
+    }
+    *MAY
 }
