@@ -12,6 +12,7 @@
 //! call                   what tcpclient does from its words to the connection
 //! log                    what tcpserver has logged     -> visits, counts
 //! proxy unix             PROXY headers, Unix sockets   <> who is calling
+//! tls                    TLS between a connection and plain descriptors
 //! between crlf           what filters around a program and a connection do
 //! ```
 
@@ -34,6 +35,7 @@ pub mod proxy;
 pub mod qualify;
 pub mod refusal;
 pub mod rules_file;
+pub mod tls;
 pub mod unix;
 pub mod verdict;
 pub mod visit;

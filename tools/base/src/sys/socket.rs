@@ -79,6 +79,57 @@ pub fn listens(socket: BorrowedFd) -> io::Result<bool> {
     Ok(get(socket, libc::SO_ACCEPTCONN)? != 0)
 }
 
+/// Whether the descriptor is a socket.
+pub fn is_socket(fd: BorrowedFd) -> bool {
+    get(fd, libc::SO_TYPE).is_ok()
+}
+
+/// Two stream sockets, connected to each other and closed at exec.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    // SAFETY: the kernel fills the two numbers.
+    check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
+    // SAFETY: fresh from socketpair and owned by nobody else.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// One read that does not wait, whatever the flags of the file say, which others may share.
+pub fn receive_now(socket: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the kernel writes at most into.len() bytes into the slice.
+        let count = unsafe {
+            let into_at = into.as_mut_ptr().cast();
+            libc::recv(socket.as_raw_fd(), into_at, into.len(), libc::MSG_DONTWAIT)
+        };
+        match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// One write that does not wait and sends no SIGPIPE; it may take fewer bytes.
+pub fn send_now(socket: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
+    let how = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    loop {
+        // SAFETY: the kernel reads at most bytes.len() bytes of the slice.
+        let count =
+            unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), how) };
+        match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Tells the other end that nothing more comes, whoever else holds the socket. The other way
+/// goes on.
+pub fn end_output(socket: BorrowedFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) }).map(drop)
+}
+
 /// The number of a network interface, for addresses that hold on one link only.
 pub fn interface(name: &[u8]) -> Option<u32> {
     let name = std::ffi::CString::new(name).ok()?;
