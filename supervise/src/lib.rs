@@ -1,5 +1,7 @@
 //! What the supervision programs share: service directories and their status.
 
+pub mod denial;
+pub mod elf;
 pub mod folder;
 pub mod glob;
 pub mod holder;

@@ -1,5 +1,6 @@
 //! The tests of the supervision programs, one module per program.
 
+mod confine;
 mod envdir;
 mod envuidgid;
 mod fghack;

@@ -16,6 +16,7 @@ use tests::{Running, codes, original, start_on, tree};
 const PROGRAMS: &[(&str, &[&str])] = &[
     ("addcr", &[]),
     ("argv0", &["true", "name"]),
+    ("confine", &["-n", "net", "true"]),
     ("delcr", &[]),
     ("envdir", &["env", "true"]),
     ("envuidgid", &["nobody", "true"]),

@@ -26,6 +26,11 @@ const HOW: &[(&str, &str, &str)] = &[
         inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
     ("addcr.1", "smtp; ./example", "\n221 "),
     ("argv0.1", "echo 'echo $0 up; exec sleep 9' >in; stays up", "gamed-chess up"),
+    ("confine.8", "mkdir -p main; chown wwwlog main; echo line >in; ./example <in; \
+        cat main/current", " line\n"),
+    ("confine.8 2", "stays status: letter", "250 ok "),
+    ("confine.8 3", "smtp; ./example", "K127.0.0.5 accepted message"),
+    ("confine.8 4", "./example", " Everything is fine.\n"),
     ("date@.1", "host 13 echo half past nine; ./example", "half past nine\nhalf past nine\n"),
     ("delcr.1", "host 13 echo half past nine; ./example", "half past nine\n"),
     ("envdir.8", "stays up", "server up: www  80\n"),

@@ -37,9 +37,15 @@ activated() {
   $listen setuidgid qmaild "$@"
 }
 
-# A mail server, and somebody who asks for one.
+# A mail server, and somebody who asks for one, or for one to take a letter.
 smtp() { host "${1-25}" env RELAYCLIENT= qmail-smtpd; }
 ask() { echo QUIT | mconnect 127.0.0.1; }
+letter() {
+  for line in HELO 'MAIL FROM:<>' 'RCPT TO:<joe@example.com>' DATA '' . QUIT; do
+    echo "$line"
+    sleep 0.2
+  done | mconnect 127.0.0.1
+}
 ask_as_proxy() {
   printf 'PROXY TCP4 198.51.100.7 192.0.2.1 5632 %s\nQUIT\n' "$2" |
     tcpclient -RHl0 "$1" "$2" mconnect-io

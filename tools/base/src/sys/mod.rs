@@ -13,11 +13,13 @@ pub mod host;
 pub mod ids;
 #[cfg(feature = "interfaces")]
 pub mod interfaces;
+pub mod landlock;
 pub mod lock;
 pub mod memory;
 pub mod nss;
 pub mod poll;
 pub mod random;
+pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
