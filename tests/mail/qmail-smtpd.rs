@@ -109,7 +109,7 @@ fn the_queue_program_starts_in_the_home_with_what_it_needs() {
     let head = [lines.next().unwrap(), lines.next().unwrap()];
     assert_eq!(head, [home.home().to_str().unwrap(), "192.0.2.7 thing"]);
     // 3 is the folder that ls reads; the shell, and who runs the tests, may have high ones open.
-    assert_eq!(lines.filter(|number| number.len() == 1).collect::<String>(), "01236");
+    assert_eq!(lines.filter(|number| number.len() == 1).collect::<String>(), "012346");
 }
 
 #[test]
@@ -169,6 +169,13 @@ fn the_queue_program_may_speak_for_itself() {
     assert_eq!(verdict(&home, ""), "554 no, thanks (#5.7.1)");
     home.script("qmail-queue", "cat >/dev/null; printf 'Znot\\r\\nnow\\001' >&6; exit 82");
     assert_eq!(verdict(&home, ""), "451 not  now ");
+    // programs made for the patches of others
+    home.script("qmail-queue", "cat >/dev/null; printf 'Dvirus' >&$ERROR_FD; exit 88");
+    assert_eq!(verdict(&home, ""), "554 virus");
+    let mut command = home.program("qmail-smtpd");
+    home.script("qmail-queue", "cat >/dev/null; printf \"Dtold $ERROR_FD\" >&4; exit 82");
+    let last = replies(command.env("ERROR_FD", "2"), &format!("{ENVELOPE}.\n")).pop();
+    assert_eq!(last, Some("554 told 2".into()));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The way into the queue: starting qmail-queue (or what `$QMAILQUEUE` names), giving it a
 //! message and an envelope, and saying what came of it. Protocol: qmail-queue(8).
+//!
+//! The queue program may give its own reason on a descriptor: 6 as notqmail has it, 4 as the
+//! patches of others have it, whose programs read in `$ERROR_FD` which one it is.
 
 use base::env::{self, Env};
 use base::sys::fd;
@@ -15,8 +18,11 @@ use std::path::Path;
 /// Bytes collected before a write: what a pipe takes at once.
 const BUFFER: usize = 65536;
 
-/// The queue program's text on descriptor 6 counts up to here.
+/// The queue program's reason counts up to here.
 const REASON: usize = 255;
+
+/// The variable that tells the queue program where its reason is read.
+const ERROR_FD: &str = "ERROR_FD";
 
 /// A message on its way into the queue: first its text by [`Submission::put`], then
 /// [`Submission::sender`], then recipients, then [`Submission::close`]. Dropped before that, it
@@ -56,10 +62,15 @@ impl Submission {
         let (envelope_read, envelope) = fd::pipe()?;
         let (reason, reason_write) = fd::pipe()?;
         let words = [program()];
+        let mut env = env.clone();
+        if env.get(ERROR_FD).is_none() {
+            env.set(ERROR_FD, "4");
+        }
         let pid = Spawn::new(&words)
-            .env(env)
+            .env(&env)
             .fd(0, message_read.as_fd())
             .fd(1, envelope_read.as_fd())
+            .fd(4, reason_write.as_fd())
             .fd(6, reason_write.as_fd())
             .folder(home)
             .failure_codes(120, 120)
@@ -163,7 +174,7 @@ impl Submission {
         self.broken = to.is_none_or(|to| fd::write_all(to.as_fd(), bytes).is_err());
     }
 
-    /// What the queue program says on descriptor 6, up to its end or a NUL.
+    /// The queue program's own reason, up to its end or a NUL.
     fn read_reason(&self) -> Vec<u8> {
         let mut text = vec![0; REASON];
         let mut length = 0;
@@ -221,7 +232,7 @@ fn outcome(status: Status, reason: &[u8]) -> Option<Refusal> {
         73 => Refusal::later("connection to mail server rejected (#4.4.1)"),
         74 => Refusal::later("communication with mail server failed (#4.4.2)"),
         81 | 91 => Refusal::later("qq internal bug (#4.3.0)"),
-        82 if reason.len() > 2 => from_reason(reason),
+        82 | 88 if reason.len() > 2 => from_reason(reason),
         120 => Refusal::later("unable to exec qq (#4.3.0)"),
         11..=40 => Refusal::for_good("qq permanent problem (#5.3.0)"),
         _ => Refusal::later("qq temporary problem (#4.3.0)"),
@@ -249,10 +260,12 @@ mod tests {
     }
 
     #[test]
-    fn exit_82_is_what_descriptor_6_says() {
-        let own = Refusal { permanent: true, text: b"no (#5.7.1)".to_vec() };
-        assert_eq!(outcome(Status(82 << 8), b"Dno (#5.7.1)"), Some(own));
-        let none = Refusal::later("qq temporary problem (#4.3.0)");
-        assert_eq!(outcome(Status(82 << 8), b"D"), Some(none));
+    fn exits_82_and_88_are_what_the_program_says() {
+        let own = Some(Refusal { permanent: true, text: b"no (#5.7.1)".to_vec() });
+        let none = Some(Refusal::later("qq temporary problem (#4.3.0)"));
+        for code in [82 << 8, 88 << 8] {
+            assert_eq!(outcome(Status(code), b"Dno (#5.7.1)"), own);
+            assert_eq!(outcome(Status(code), b"D"), none);
+        }
     }
 }
