@@ -1,6 +1,7 @@
 //! The tests of the mail programs, one module per program.
 
 mod installation;
+mod netstrings;
 mod sending;
 
 mod accidents;
@@ -21,8 +22,16 @@ mod qmail_inject;
 mod qmail_local;
 #[path = "qmail-lspawn.rs"]
 mod qmail_lspawn;
+#[path = "qmail-newmrh.rs"]
+mod qmail_newmrh;
 #[path = "qmail-newu.rs"]
 mod qmail_newu;
+#[path = "qmail-qmqpc.rs"]
+mod qmail_qmqpc;
+#[path = "qmail-qmqpd.rs"]
+mod qmail_qmqpd;
+#[path = "qmail-qmtpd.rs"]
+mod qmail_qmtpd;
 #[path = "qmail-qread.rs"]
 mod qmail_qread;
 #[path = "qmail-qstat.rs"]

@@ -67,6 +67,15 @@ const HOW: &[(&str, &str, &str)] = &[
         ./example", "ann@a.example"),
     ("qmail-lspawn.8", "queued 1/24; echo ./Mailbox >/var/qmail/alias/.qmail-you; ./example",
         "Kdid 1+0+0\n"),
+    ("qmail-newmrh.8", "mkdir /etc/customers; echo C.example >/etc/customers/c; ./example; \
+        grep -c c.example /var/qmail/control/morercpthosts.cdb", "1\n"),
+    ("qmail-qmqpc.8", "host 628 qmail-qmqpd; ./example; waiting", "\nTann@b.example\n"),
+    ("qmail-qmqpd.8", "stays status: tcpclient -RHl0 127.0.0.1 628 \
+        sh -c 'printf 16:4:text,0:,3:a@b,, >&7; cat <&6'", ":Kok "),
+    ("qmail-qmqpd.8 2", "tcprules rules.cdb rules.tmp <example; \
+        tcprulescheck rules.cdb 192.0.2.7", "allow connection\n"),
+    ("qmail-qmtpd.8", "stays status: tcpclient -RHl0 127.0.0.1 209 \
+        sh -c \"printf '5:\\ntext,0:,19:15:joe@example.com,,' >&7; head -c 8 <&6\"", ":Kok "),
     ("qmail-qread.8", "qmail; ./example", "1 b.example\n"),
     ("qmail-queue.8", "./example; waiting", "\nTyou@a.example\nTshe@b.example\n"),
     ("qmail-remote.8", "smtp; ./example", "\nK127.0.0.5 accepted message"),

@@ -89,7 +89,7 @@ make_place() {
   printf 'Subject: test\n\nHello.\n' >srv/message
   echo 'Everything is fine.' >srv/report
   printf 'all:\n\t@echo made\n' >srv/Makefile
-  for rules in tcp.smtp tcp.proxies proxies; do
+  for rules in tcp.smtp tcp.qmqp tcp.proxies proxies; do
     echo ':allow' >etc/$rules
     usr/local/bin/tcprules etc/$rules.cdb etc/$rules.tmp <etc/$rules
   done

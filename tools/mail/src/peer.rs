@@ -36,6 +36,11 @@ impl<'a> Peer<'a> {
         Ok(Peer { piece: usize::MAX, ..Peer::new(socket.as_fd(), socket.as_fd(), limit) })
     }
 
+    /// The same for a connection that may last so long at most, instead of a day.
+    pub fn lasting(self, lifetime: Duration) -> Self {
+        Peer { end: Instant::now() + lifetime, ..self }
+    }
+
     /// Waits until reading or writing is possible.
     fn wait(
         &self,

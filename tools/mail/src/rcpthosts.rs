@@ -47,6 +47,14 @@ impl RcptHosts {
     }
 }
 
+/// The key of the database that a line of `morercpthosts` stands for: without blanks at its end,
+/// in lower case. Empty lines and comments have none.
+pub fn key(line: &[u8]) -> Option<Vec<u8>> {
+    let end = line.iter().rposition(|byte| !b" \t\n".contains(byte))?;
+    let key = line[..=end].to_ascii_lowercase();
+    (key[0] != b'#').then_some(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +73,16 @@ mod tests {
         let no = ["x@c.example", "x@a.b.example", "x@", "x@cr.example", "b.example@"];
         assert_eq!(yes.map(|recipient| allowed(Some(&list), recipient)), [true; 6]);
         assert_eq!(no.map(|recipient| allowed(Some(&list), recipient)), [false; 5]);
+    }
+
+    #[test]
+    fn lines_are_keys_in_lower_case() {
+        let lines = ["B.Example \t", ".x", " lead", "#no", "", " \t ", "CR\r"];
+        let keys = lines.map(|line| key(line.as_bytes()).map(|key| ::tests::shown(&key)));
+        let [some @ .., last] = keys;
+        let expected = [Some("b.example"), Some(".x"), Some(" lead"), None, None, None];
+        assert_eq!(some, expected.map(|key| key.map(str::to_owned)));
+        assert_eq!(last, Some("cr\r".into()));
     }
 
     #[test]

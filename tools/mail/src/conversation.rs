@@ -1,0 +1,60 @@
+//! A conversation with a stranger: what is said to him is written before he is waited for.
+
+use crate::peer::Peer;
+use std::io::{self, BufRead, Read, Write};
+use std::ops::Range;
+
+/// Bytes read at once, and kept before they are written.
+const BLOCK: usize = 16384;
+
+/// Both directions of a connection, with buffers.
+pub struct Conversation<'a> {
+    peer: Peer<'a>,
+    heard: Vec<u8>,
+    unread: Range<usize>,
+    answers: Vec<u8>,
+}
+
+impl<'a> Conversation<'a> {
+    /// Nothing is said or heard yet.
+    pub fn with(peer: Peer<'a>) -> Self {
+        Conversation { peer, heard: vec![0; BLOCK], unread: 0..0, answers: Vec::new() }
+    }
+
+    /// Says something; it may wait for more to be said.
+    pub fn say(&mut self, words: &[u8]) -> io::Result<()> {
+        self.answers.extend_from_slice(words);
+        if self.answers.len() < BLOCK { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what was said.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let done = self.peer.write_all(&self.answers);
+        self.answers.clear();
+        done
+    }
+}
+
+impl BufRead for Conversation<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.unread.is_empty() {
+            self.flush()?;
+            self.unread = 0..self.peer.read(&mut self.heard)?;
+        }
+        Ok(&self.heard[self.unread.clone()])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.unread.start = (self.unread.start + count).min(self.unread.end);
+    }
+}
+
+impl Read for Conversation<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let bytes = self.fill_buf()?;
+        let count = bytes.len().min(into.len());
+        into[..count].copy_from_slice(&bytes[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
