@@ -2,13 +2,14 @@
 //! that owns it sees it, from inside the service directory.
 
 use crate::state::{self, Record};
+use crate::status::SIZE;
 use base::env;
 use base::sys::lock;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
@@ -87,13 +88,13 @@ impl Home {
 
     /// Replaces `status`; readers see the old one or the new one, whole. Nothing is synced: after
     /// a crash of the system no service runs.
-    pub fn write_status(&self, bytes: &[u8]) -> Result<(), (Failure, io::Error)> {
+    pub fn write_status(&self, bytes: &[u8]) -> Result<(), Failure> {
         self.replace("status", bytes)
     }
 
     /// Replaces `state` likewise. On a full disk it is overwritten in place, in one write, where
     /// it takes no more room than before: without it the next supervise would start a second copy.
-    pub fn write_state(&self, record: &Record) -> Result<(), (Failure, io::Error)> {
+    pub fn write_state(&self, record: &Record) -> Result<(), Failure> {
         let text = record.text();
         self.replace("state", text.as_bytes()).or_else(|failure| {
             let file = base::files::open_write(&self.0.join("state"));
@@ -113,16 +114,36 @@ impl Home {
         state::read(&self.0.join("state")).ok()
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), (Failure, io::Error)> {
-        let new = self.0.join(format!("{name}.new"));
-        let mut file = File::create(&new).map_err(|why| (Failure::Open, why))?;
-        file.write_all(bytes).map_err(|why| (Failure::Write, why))?;
-        fs::rename(&new, self.0.join(name)).map_err(|why| (Failure::Rename, why))
+    /// The bytes of `status`; none if there are none.
+    pub fn read_status(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let file = base::files::open_read(&self.0.join("status"));
+        let _ = file.and_then(|file| file.take(2 * SIZE as u64).read_to_end(&mut bytes));
+        bytes
+    }
+
+    fn replace(&self, file: &'static str, bytes: &[u8]) -> Result<(), Failure> {
+        let failed = |step| move |why| Failure { step, file, why };
+        let path = self.0.join(file);
+        let new = path.with_extension("new");
+        let mut opened = File::create(&new).map_err(failed(Step::Open))?;
+        opened.write_all(bytes).map_err(failed(Step::Write))?;
+        fs::rename(&new, path).map_err(failed(Step::Rename))
     }
 }
 
-/// Which step of replacing a file failed.
-pub enum Failure {
+/// Why a file could not be replaced.
+pub struct Failure {
+    /// What failed.
+    pub step: Step,
+    /// The file's name.
+    pub file: &'static str,
+    /// The reason.
+    pub why: io::Error,
+}
+
+/// A step of replacing a file.
+pub enum Step {
     /// Opening `NAME.new`.
     Open,
     /// Writing it.

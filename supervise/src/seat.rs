@@ -2,6 +2,8 @@
 
 use crate::folder::{Folder, Identity};
 use crate::holder::{self, Holder};
+use crate::running::Running;
+use crate::state;
 use base::sys::signal::{self, Signal};
 use base::sys::spawn::Spawn;
 use base::sys::wait::Pid;
@@ -15,6 +17,9 @@ const PACE: Duration = Duration::from_secs(1);
 /// How long to wait after what may pass: no room for a process, a lock whose holder is hidden.
 const LATER: Duration = Duration::from_secs(5);
 
+/// How long the lock of a supervise may outlive it.
+const SOON: Duration = Duration::from_millis(100);
+
 /// A place for one supervise.
 pub struct Seat {
     /// The service directory, from the scan directory: `NAME` or `NAME/log`.
@@ -23,6 +28,8 @@ pub struct Seat {
     sitter: Sitter,
     /// Not to be filled, or looked at, before.
     not_before: Instant,
+    /// Which pipe the last supervise that was started here was given.
+    pub given: Option<(u64, u64)>,
 }
 
 /// Who has the seat.
@@ -39,12 +46,17 @@ enum Sitter {
 impl Seat {
     /// An empty seat for the supervise of the directory at `path`.
     pub fn new(path: PathBuf, identity: Identity) -> Seat {
-        Seat { path, identity, sitter: Sitter::Nobody, not_before: Instant::now() }
+        Seat { path, identity, sitter: Sitter::Nobody, not_before: Instant::now(), given: None }
     }
 
     /// Nobody has it.
     pub fn is_free(&self) -> bool {
         matches!(self.sitter, Sitter::Nobody)
+    }
+
+    /// A supervise has it that we have started.
+    pub fn is_child(&self) -> bool {
+        matches!(self.sitter, Sitter::Child(_))
     }
 
     /// When to fill it.
@@ -80,11 +92,15 @@ impl Seat {
         if !folder.is_locked() {
             return false;
         }
+        self.postpone();
         self.sitter = match holder::holder(&folder, self.identity) {
             Some(holder) => Sitter::Stranger(holder),
             None => Sitter::Hidden,
         };
-        self.postpone();
+        if news && matches!(self.sitter, Sitter::Hidden) {
+            // A supervise that was killed just now may have a child that has not let go yet.
+            self.not_before = Instant::now() + SOON;
+        }
         news
     }
 
@@ -125,6 +141,16 @@ impl Seat {
             }
             _ => None,
         }
+    }
+
+    /// The file behind a descriptor of what a supervise has started here, even if that supervise
+    /// was killed.
+    pub fn file_of_process(&self, descriptor: u8) -> Option<PathBuf> {
+        let folder = Folder::enter(&self.path).ok()?;
+        let record = state::read(&folder.supervise("state")).ok()?;
+        let process = record.process.filter(|_| record.is_of_now());
+        let running = process.and_then(Running::adopt)?;
+        Some(format!("/proc/{}/fd/{descriptor}", running.pid()).into())
     }
 
     /// Gives orders to the supervise here. It is found by its process, since the directory may

@@ -1,15 +1,12 @@
 //! A service as svscan keeps it: a supervise, one more for its log, and the pipe between.
 
 use crate::folder::Identity;
+use crate::pipe::{Pipe, inode};
 use crate::seat::Seat;
-use base::sys::fd;
 use libc::{SIGHUP, SIGTERM};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a logger may take to write what is left in the pipe.
@@ -37,14 +34,6 @@ pub struct Log {
     pub pipe: Option<Pipe>,
     /// When a logger that has been told of the end is stopped.
     patience: Option<Instant>,
-}
-
-/// Both ends of a pipe.
-pub struct Pipe {
-    /// For the logger.
-    pub read: OwnedFd,
-    /// For the service.
-    pub write: OwnedFd,
 }
 
 impl Service {
@@ -78,14 +67,27 @@ impl Service {
         [Some(&mut self.main), self.log.as_mut().map(|log| &mut log.seat)].into_iter().flatten()
     }
 
-    /// Gives the log its pipe: the one that somebody else's supervise has, or a new one.
+    /// Gives the log its pipe: the one that the service writes to already, or that its logger
+    /// reads, or a new one. A logger at another pipe is sent off: killed at the wrong moment, an
+    /// earlier svscan can have left a service and a logger that do not belong together.
     pub fn join(&mut self) -> io::Result<()> {
-        if let Some(log) = &mut self.log
-            && log.pipe.is_none()
-        {
-            let old = Pipe::between(&self.main, &log.seat);
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let written = self.main.file_of_stranger(1);
+        // Without log, both are what svscan itself had.
+        let written = written.filter(|out| {
+            self.main.file_of_stranger(2).is_some_and(|errors| inode(out) != inode(&errors))
+        });
+        let known = |pipe: &Pipe| !written.as_ref().is_some_and(|entry| pipe.is_not(entry));
+        if !log.pipe.as_ref().is_some_and(known) {
+            let read = log.seat.file_of_stranger(0);
+            let processes = [log.seat.file_of_process(0), self.main.file_of_process(1)];
+            let entries = [written, read].into_iter().chain(processes).flatten();
+            let old = entries.into_iter().find_map(|entry| Pipe::behind(&entry));
             log.pipe = Some(old.map_or_else(Pipe::new, Ok)?);
         }
+        log.follow();
         Ok(())
     }
 
@@ -109,8 +111,14 @@ impl Service {
     /// Looks whether places have become free of which nobody tells.
     pub fn look(&mut self) {
         let hidden = |seat: &&mut Seat| seat.look().is_some_and(|time| time <= Instant::now());
+        let mut looked = false;
         for seat in self.seats_mut().filter(hidden) {
             seat.find_stranger();
+            looked = true;
+        }
+        if looked {
+            // Where there is no room for a pipe, the next start tells.
+            let _ = self.join();
         }
     }
 
@@ -125,71 +133,40 @@ impl Service {
     /// Once the supervise of a leaving service has ended: closes the pipe, so that the logger
     /// meets the end of its input and does not start again; stops it if that takes long.
     pub fn see_off(&mut self) {
-        let Some(log) = self.log.as_mut().filter(|_| self.leaving && self.main.is_free()) else {
-            return;
-        };
-        if log.pipe.take().is_some() {
-            log.seat.order(b"x", SIGHUP);
-            log.patience = Some(Instant::now() + DRAIN);
+        let Some(log) = &mut self.log else { return };
+        if self.leaving && self.main.is_free() && log.pipe.take().is_some() {
+            log.send_off();
         }
-        if log.patience.is_some_and(|end| end <= Instant::now()) {
-            log.patience = None;
+        if log.patience.take_if(|end| *end <= Instant::now()).is_some() {
             log.seat.order(b"dx", SIGTERM);
         }
     }
 }
 
 impl Log {
+    /// Sends the supervise of the logger off if it has another pipe.
+    fn follow(&mut self) {
+        let Some(pipe) = &self.pipe else { return };
+        let theirs = self.seat.file_of_stranger(0);
+        let astray = theirs.is_some_and(|entry| pipe.is_not(&entry));
+        let given = self.seat.given.filter(|_| self.seat.is_child());
+        if self.seat.is_free() {
+            self.patience = None;
+        } else if self.patience.is_none()
+            && (astray || given.is_some_and(|it| Some(it) != pipe.identity()))
+        {
+            self.send_off();
+        }
+    }
+
+    /// Its supervise is to end when the logger ends, and that by the end of its input.
+    fn send_off(&mut self) {
+        self.seat.order(b"x", SIGHUP);
+        self.patience = Some(Instant::now() + DRAIN);
+    }
+
     /// The log in the directory at `path`, with a pipe to come.
     pub fn new(path: PathBuf, identity: Identity) -> Log {
         Log { seat: Seat::new(path, identity), pipe: None, patience: None }
     }
-}
-
-impl Pipe {
-    /// A new one.
-    fn new() -> io::Result<Pipe> {
-        let (read, write) = fd::pipe()?;
-        Ok(Pipe { read, write })
-    }
-
-    /// The one that joins a running supervise of the service with a running supervise of its
-    /// log, or that joined them while both ran.
-    fn between(service: &Seat, log: &Seat) -> Option<Pipe> {
-        let input = log.file_of_stranger(0).and_then(|file| Pipe::behind(&file));
-        input.or_else(|| {
-            let output = service.file_of_stranger(1)?;
-            let errors = service.file_of_stranger(2)?;
-            // Without log, both are what svscan itself had.
-            let shared = inode(&output) == inode(&errors) || is_ours(&output);
-            Pipe::behind(&output).filter(|_| !shared)
-        })
-    }
-
-    /// The pipe that an entry of /proc/PID/fd leads to. Opening it never waits, whatever it is.
-    fn behind(entry: &Path) -> Option<Pipe> {
-        if !fs::metadata(entry).ok()?.file_type().is_fifo() {
-            return None;
-        }
-        let mut options = OpenOptions::new();
-        options.custom_flags(libc::O_NONBLOCK);
-        let read: OwnedFd = options.read(true).open(entry).ok()?.into();
-        let write: OwnedFd = options.read(false).write(true).open(entry).ok()?.into();
-        fd::set_nonblocking(read.as_fd(), false).ok()?;
-        fd::set_nonblocking(write.as_fd(), false).ok()?;
-        Some(Pipe { read, write })
-    }
-}
-
-/// The same file as our standard output or error.
-fn is_ours(file: &Path) -> bool {
-    let same = |own: BorrowedFd| {
-        let own = own.try_clone_to_owned().ok().and_then(|own| File::from(own).metadata().ok());
-        own.map(|own| (own.dev(), own.ino())) == inode(file)
-    };
-    same(fd::STDOUT.as_fd()) || same(fd::STDERR.as_fd())
-}
-
-fn inode(file: &Path) -> Option<(u64, u64)> {
-    fs::metadata(file).ok().map(|found| (found.dev(), found.ino()))
 }

@@ -25,7 +25,8 @@ pub type Stamp = [u8; 12];
 pub struct Record {
     /// `pid`, `start`: what runs for the service.
     pub process: Option<Process>,
-    /// `script`: which file of the service directory that is.
+    /// `script`: which file of the service directory that is. While it is `finish`, the service is
+    /// down. `start` without a process: `start` has been run, and there is no `run`.
     pub script: Option<Script>,
     /// `log_pid`, `log_start`: what runs as its log script.
     pub log: Option<Process>,
@@ -37,8 +38,6 @@ pub struct Record {
     pub want: Option<Want>,
     /// `paused`: the process was stopped by an order.
     pub paused: bool,
-    /// `group`: the process leads a process group.
-    pub group: bool,
     /// `adopted`: an earlier supervise has started the process.
     pub adopted: bool,
     /// `ready`: `None` if the service does not tell.
@@ -160,7 +159,6 @@ impl Record {
                 self.want = [Want::Up, Want::Down, Want::Once].into_iter().find(means);
             }
             b"paused" => self.paused = yes,
-            b"group" => self.group = yes,
             b"adopted" => self.adopted = yes,
             b"ready" => self.ready = (yes || value == b"no").then_some(yes),
             b"ready_since" => self.ready_since = stamp(value),
@@ -173,6 +171,11 @@ impl Record {
             b"failed" => self.failed = yes,
             _ => {}
         }
+    }
+
+    /// `self.process` and `self.log` mean processes of the running kernel.
+    pub fn is_of_now(&self) -> bool {
+        self.boot.is_some() && self.boot == Boot::now()
     }
 
     /// The file's text: every key, in a fixed order, empty where nothing is known.
@@ -194,7 +197,6 @@ impl Record {
         put(&mut text, "log_start", log_start);
         put(&mut text, "want", self.want.map_or("", word));
         put(&mut text, "paused", yes(self.paused));
-        put(&mut text, "group", yes(self.group));
         put(&mut text, "adopted", yes(self.adopted));
         put(&mut text, "ready", self.ready.map_or("", yes));
         put(&mut text, "ready_since", label(self.ready_since));
@@ -279,7 +281,6 @@ mod tests {
             supervisor: Some(99),
             want: Some(Want::Once),
             paused: true,
-            group: true,
             adopted: true,
             ready: Some(false),
             ready_since: stamp(1),
@@ -305,7 +306,7 @@ mod tests {
     fn every_key_has_its_line() {
         let text = full().text();
         assert!(text.starts_with("pid=4711\nstart=1234\nboot=12345678-90ab-"), "{text}");
-        let lines = "\nwant=once\npaused=yes\ngroup=yes\nadopted=yes\nready=no\n\
+        let lines = "\nwant=once\npaused=yes\nadopted=yes\nready=no\n\
                      ready_since=@400000000000000b00000005\nrestarts=3\nlast_exit=111\n\
                      last_signal=SIGKILL\n";
         assert!(text.contains(lines), "{text}");

@@ -32,7 +32,7 @@ pub use running::{Running, start, start_on};
 pub use scratch::{Scratch, scratch};
 pub use smtp::{Smtp, SmtpServer, accepting, smtp, smtp_on, smtp_server, smtp_server_at};
 pub use socket::{connect, free_port, listener};
-pub use trace::{calls, failing, killed, killed_at, steps};
+pub use trace::{calls, failing, killed, killed_at, steps, without};
 pub use user::{as_user, root, skip};
 
 use std::path::Path;

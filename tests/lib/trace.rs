@@ -35,6 +35,14 @@ pub fn failing(kinds: &str, error: &str, number: u32, command: &Command) -> Opti
     injected(kinds, &format!("error={error}"), number, command)
 }
 
+/// The same command, all of whose calls of these kinds fail with this error, as on a kernel that
+/// does not have them.
+pub fn without(kinds: &str, error: &str, command: &Command) -> Option<Command> {
+    let mut strace = strace(kinds)?;
+    strace.args(["-o", "/dev/null", "-e", &format!("inject={kinds}:error={error}")]);
+    Some(behind(strace, command))
+}
+
 /// The same command, killed by SIGKILL when it comes to its call number `number` of these kinds,
 /// counted from 1 in each of its processes. That call does not happen any more.
 pub fn killed(kinds: &str, number: u32, command: &Command) -> Option<Command> {

@@ -1,5 +1,6 @@
 //! The tests of the supervision programs, one module per program.
 
+mod adoption;
 mod confine;
 mod envdir;
 mod envuidgid;
@@ -11,6 +12,7 @@ mod services;
 mod setlock;
 mod setuidgid;
 mod softlimit;
+mod storm;
 mod supervise;
 mod svc;
 mod svok;

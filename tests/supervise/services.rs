@@ -170,7 +170,27 @@ impl Services {
         parent(self.wait_pid(name, 0))
     }
 
-    fn processes(&self) -> Vec<i32> {
+    /// The value of a key in `supervise/state`.
+    pub fn state(&self, name: &str, key: &str) -> String {
+        let state = fs::read_to_string(self.join(name).join("supervise/state")).unwrap_or_default();
+        let mut lines = state.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(known, _)| *known == key).map_or(String::new(), |(_, value)| value.into())
+    }
+
+    /// Waits until `supervise/state` says this.
+    #[track_caller]
+    pub fn wait_state(&self, name: &str, key: &str, value: &str) {
+        let mut last = String::new();
+        let end = Instant::now() + LIMIT;
+        until(LIMIT * 2, "the end of the waiting", || {
+            last = self.state(name, key);
+            last == value || Instant::now() > end
+        });
+        assert_eq!(last, value, "{name}: {key}");
+    }
+
+    /// Everything that works in the scratch folder.
+    pub fn processes(&self) -> Vec<i32> {
         let here = |pid: &i32| {
             let cwd = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
             cwd.starts_with(self.path())

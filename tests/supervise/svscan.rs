@@ -335,15 +335,20 @@ fn nothing_is_lost_when_service_or_logger_restart() {
 
 #[test]
 fn nothing_is_lost_when_supervises_are_killed() {
-    // a killed supervise leaves its service behind, so both are down when it dies
     nothing_is_lost(25_000, |place, _| {
         for round in 0..4 {
             let name = ["service/a", "service/a/log"][round % 2];
             let supervise = place.supervisor(name);
-            place.svc(&["-d", name]);
-            place.wait_stat(name, "down S seconds, normally up");
+            // 0.76 would start a second copy, so there the service is down when it dies; ours is
+            // down in two rounds, and adopted in the others
+            if original() || round < 2 {
+                place.svc(&["-d", name]);
+                place.wait_stat(name, "down S seconds, normally up");
+            }
             signal(supervise, libc::SIGKILL);
-            until(LIMIT, "another supervise", || place.ok(name) && place.pid(name) != 0);
+            until(LIMIT, "another supervise", || {
+                is_gone(supervise) && place.ok(name) && place.pid(name) != 0
+            });
         }
     });
 }

@@ -1,37 +1,37 @@
 //! supervise: start a service, watch it, and start it again.
 //!
 //! One process for each service. It waits for signals, orders in `supervise/control`, and the
-//! time of the next start, and shows what it knows in `supervise/status`.
+//! time of the next start, and shows what it knows in `supervise/status` and `supervise/state`.
+//! What becomes of the service is decided in [`supervise::unit`].
 #![cfg_attr(not(test), no_main)]
 
+use base::sys::fd;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signal, Signals};
-use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Pid};
-use base::sys::{clock, fd};
-use base::{Args, Code, Die, Result, Unable, say, tai64};
-use libc::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
-};
-use std::ffi::OsString;
+use base::{Args, Code, Die, Result, Unable, say};
+use libc::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP};
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
-use supervise::home::{Failure, Home};
+use supervise::home::{Failure, Home, Step};
 use supervise::order::Order;
-use supervise::status::{self, State, Status, Want};
+use supervise::pipe::Pipe;
+use supervise::settings;
+use supervise::state::{Boot, Record};
+use supervise::status::{SIZE, Status, Want};
+use supervise::unit::Unit;
 
 base::program!("supervise", run);
 
 const USAGE: &str = "supervise dir";
 
-/// The service is not started more often than once in this time.
-const PACE: Duration = Duration::from_secs(1);
-/// How long to wait for the system when it has no room for a process.
-const NO_PROCESS: Duration = Duration::from_secs(60);
-/// How long to wait for the disk when the status cannot be written.
+/// How long to wait for the disk when something cannot be written.
 const NO_DISK: Duration = Duration::from_secs(5);
+/// How long a log script may take to write what is left in its pipe.
+const DRAIN: Duration = Duration::from_secs(10);
 
 fn run(words: Args) -> Result<Code> {
     let [folder] = &words[..] else {
@@ -48,16 +48,16 @@ fn run(words: Args) -> Result<Code> {
     };
     let home = Home::here().unable(format_args!("find {name}/supervise"))?;
     home.make();
-    let _lock = home.lock().unable(format_args!("acquire {name}/supervise/lock"))?;
+    let lock = home.lock().unable(format_args!("acquire {name}/supervise/lock"))?;
     let control = home.read_end("control");
     let control = control.unable(format_args!("read {name}/supervise/control"))?;
     let writer = home.write_end("control");
     let _writer = writer.unable(format_args!("write {name}/supervise/control"))?;
-    let mut service = Service::new(name, home, want);
-    service.show();
-    let ok = service.home.read_end("ok");
-    let _ok = ok.unable(format_args!("read {}/supervise/ok", service.name))?;
-    service.watch(&signals, &control)
+    let mut supervise = Supervise::new(name, home, lock.as_raw_fd(), want)?;
+    supervise.show();
+    let ok = supervise.home.read_end("ok");
+    let _ok = ok.unable(format_args!("read {}/supervise/ok", supervise.name))?;
+    supervise.watch(&signals, &control)
 }
 
 /// The signals that are orders, and the death of children. A hang-up that the caller has ignored,
@@ -70,43 +70,23 @@ fn caught() -> io::Result<Signals> {
     Signals::catch(if nohup { &orders[..6] } else { &orders })
 }
 
-/// The service and what is wanted of it.
-struct Service {
+/// The service and its log script, if it has one.
+struct Supervise {
     /// As the caller named it, for messages.
     name: String,
     home: Home,
-    want: Want,
-    /// Supervise ends as soon as nothing runs.
+    service: Unit,
+    log: Option<Unit>,
+    /// It ends as soon as nothing runs.
     exiting: bool,
-    paused: bool,
-    phase: Phase,
-    /// The service is not started before.
-    not_before: Instant,
-    /// Stamp of the last start or death.
-    since: [u8; 12],
     /// Whom the orders that are being read concern.
     addressee: Addressee,
-    /// What `supervise/status` says.
-    shown: Option<[u8; status::SIZE]>,
-    /// When to try again to write it, after that has failed.
+    /// The kernel that runs, so that processes are known after it.
+    boot: Option<Boot>,
+    /// What `supervise/state` and `supervise/status` say.
+    shown: (Option<Record>, Option<Vec<u8>>),
+    /// When to try again to write them, after that has failed.
     show_again: Option<Instant>,
-}
-
-/// What is going on.
-enum Phase {
-    /// Nothing.
-    Down,
-    /// `run` is to be started at this time.
-    Due(Instant),
-    /// `run` runs.
-    Up(Process),
-}
-
-/// A running `run`.
-struct Process {
-    pid: Pid,
-    /// It leads a process group.
-    leader: bool,
 }
 
 /// Whom orders concern.
@@ -114,39 +94,45 @@ struct Process {
 struct Addressee {
     /// Signals go to the whole process group.
     group: bool,
-    /// The log script, which this service does not have.
+    /// The log script.
     log: bool,
 }
 
-impl Service {
-    fn new(name: String, home: Home, want: Want) -> Service {
-        let now = Instant::now();
-        Service {
-            name,
-            home,
-            want,
-            exiting: false,
-            paused: false,
-            phase: if want == Want::Up { Phase::Due(now) } else { Phase::Down },
-            not_before: now,
-            since: tai64::pack(clock::now()),
-            addressee: Addressee::default(),
-            shown: None,
-            show_again: None,
+impl Supervise {
+    /// Takes over what an earlier supervise has left. Nothing is started yet.
+    fn new(name: String, home: Home, lock: RawFd, want: Want) -> Result<Supervise> {
+        let boot = Boot::now();
+        let left = home.read_state().filter(|left| left.boot.is_some() && left.boot == boot);
+        let mut service = Unit::service(name.clone(), lock, want);
+        let mut log = settings::is_script("log").then(|| Unit::log(name.clone(), lock));
+        if let Some(left) = left {
+            let shown = home.read_status();
+            let (first, second) = shown.split_at(shown.len().min(SIZE));
+            service.adopt(&left, Status::parse(first));
+            if let Some(log) = &mut log {
+                log.adopt(&left, Status::parse(second));
+            }
         }
+        if let Some(log) = &mut log {
+            let pipe = join(&service, log).unable(format_args!("create pipe for {name}"))?;
+            service.pipe = Some((1, pipe.write));
+            log.pipe = Some((0, pipe.read));
+        }
+        let (exiting, addressee) = (false, Addressee::default());
+        let (shown, show_again) = ((None, None), None);
+        Ok(Supervise { name, home, service, log, exiting, addressee, boot, shown, show_again })
     }
 
     /// Until it is to end.
     fn watch(mut self, signals: &Signals, control: &File) -> Result<Code> {
         loop {
-            self.start_if_due();
+            self.act();
             self.show();
-            if self.exiting && !matches!(self.phase, Phase::Up(_)) {
+            self.units().for_each(Unit::release);
+            if self.exiting && self.units().all(|unit| unit.is_down()) {
                 return Ok(Code::DONE);
             }
-            let mut waits = [Wait::read(signals.fd()), Wait::read(control.as_fd())];
-            poll(&mut waits, self.next_event()).unable(format_args!("watch {}", self.name))?;
-            let [signal_came, order_came] = waits.map(|wait| wait.ready);
+            let (signal_came, order_came) = self.wait(signals, control)?;
             if signal_came {
                 for signal in signals.take() {
                     if signal == SIGQUIT {
@@ -161,14 +147,32 @@ impl Service {
         }
     }
 
-    /// How long nothing happens unless somebody wants it.
-    fn next_event(&self) -> Option<Duration> {
-        let start = match self.phase {
-            Phase::Due(time) => Some(time),
-            _ => None,
-        };
-        let next = start.into_iter().chain(self.show_again).min();
-        next.map(|time| time.saturating_duration_since(Instant::now()))
+    /// Both, the log script first.
+    fn units(&mut self) -> impl Iterator<Item = &mut Unit> {
+        self.log.iter_mut().chain([&mut self.service])
+    }
+
+    /// What is due. Once the service is down for good, its log script meets the end of its input.
+    fn act(&mut self) {
+        self.units().for_each(Unit::act);
+        if let Some(log) = &mut self.log
+            && self.exiting
+            && self.service.is_down()
+        {
+            self.service.pipe = None;
+            log.close(DRAIN);
+        }
+    }
+
+    /// Waits for an event; whether there are signals, and orders.
+    fn wait(&self, signals: &Signals, control: &File) -> Result<(bool, bool)> {
+        let mut waits = vec![Wait::read(signals.fd()), Wait::read(control.as_fd())];
+        let units = || [Some(&self.service), self.log.as_ref()].into_iter().flatten();
+        waits.extend(units().flat_map(Unit::waits));
+        let next = units().filter_map(Unit::next_event).chain(self.show_again).min();
+        let limit = next.map(|time| time.saturating_duration_since(Instant::now()));
+        poll(&mut waits, limit).unable(format_args!("watch {}", self.name))?;
+        Ok((waits[0].ready, waits[1].ready))
     }
 
     fn signal_came(&mut self, signal: Signal) {
@@ -185,21 +189,11 @@ impl Service {
         }
     }
 
-    /// Also children of the program that became supervise may have died: they mean nothing.
+    /// Also notices die, and children of the program that became supervise: they mean nothing.
     fn children_died(&mut self) {
-        while let Some((pid, _)) = wait::any() {
-            if matches!(&self.phase, Phase::Up(process) if process.pid == pid) {
-                self.service_died();
-            }
+        while let Some((pid, status)) = wait::any() {
+            self.units().any(|unit| unit.child_died(pid, status));
         }
-    }
-
-    fn service_died(&mut self) {
-        self.since = tai64::pack(clock::now());
-        self.phase = match self.want {
-            Want::Up if !self.exiting => Phase::Due(self.not_before),
-            _ => Phase::Down,
-        };
     }
 
     /// Obeys what is in the FIFO, one buffer at a time, so that a flood of letters does not keep
@@ -210,8 +204,16 @@ impl Service {
             return;
         };
         for order in letters[..count].iter().filter_map(|letter| Order::of(*letter)) {
-            if !self.addressee.log || matches!(order, Order::ToLog(_)) {
-                self.obey(order);
+            match order {
+                Order::ToGroup(group) => self.addressee.group = group,
+                Order::ToLog(log) => self.addressee.log = log,
+                _ if !self.addressee.log => self.obey(order),
+                Order::Exit => {}
+                _ => {
+                    if let Some(log) = &mut self.log {
+                        log.obey(order, self.addressee.group);
+                    }
+                }
             }
         }
         if count < letters.len() {
@@ -220,137 +222,68 @@ impl Service {
     }
 
     fn obey(&mut self, order: Order) {
-        match order {
-            Order::Up => self.wish(Want::Up),
-            Order::Once => self.wish(Want::Once),
-            Order::Down => {
-                self.want = Want::Down;
-                self.terminate();
-                if let Phase::Due(_) = self.phase {
-                    self.phase = Phase::Down;
-                }
-            }
-            Order::Exit => self.exiting = true,
-            Order::Pause => {
-                self.paused = true;
-                self.send(SIGSTOP);
-            }
-            Order::Continue => {
-                self.paused = false;
-                self.send(SIGCONT);
-            }
-            Order::Restart => self.terminate(),
-            Order::Send(signal) => self.send(signal),
-            Order::KillAll => {
-                let whom = self.addressee;
-                self.addressee.group = true;
-                self.send(SIGKILL);
-                self.addressee = whom;
-            }
-            Order::ToGroup(group) => self.addressee.group = group,
-            Order::ToLog(log) => self.addressee.log = log,
-        }
+        self.exiting |= order == Order::Exit;
+        self.service.obey(order, self.addressee.group);
     }
 
-    /// Starts the service if it is down, now or as soon as its pace allows.
-    fn wish(&mut self, want: Want) {
-        self.want = want;
-        if let Phase::Down | Phase::Due(_) = self.phase {
-            self.phase = Phase::Due(self.not_before);
-            self.start_if_due();
-        }
-    }
-
-    /// Asks the service to end. A stopped process hears of it only after it is continued.
-    fn terminate(&mut self) {
-        if let Phase::Up(_) = self.phase {
-            self.send(SIGTERM);
-            self.send(SIGCONT);
-            self.paused = false;
-        }
-    }
-
-    /// Sends a signal to the process, or to its group if that was said and it leads one. Nobody
-    /// else can have its number, since its death has not been waited for.
-    fn send(&self, signal: Signal) {
-        let Phase::Up(process) = &self.phase else {
-            return;
-        };
-        let group = self.addressee.group && process.leader;
-        if !group || signal::send(-process.pid, signal).is_err() {
-            // Also if it has just been started and does not lead its group yet.
-            let _ = signal::send(process.pid, signal);
-        }
-    }
-
-    fn start_if_due(&mut self) {
-        if let Phase::Due(time) = self.phase
-            && time <= Instant::now()
-            && !self.exiting
-        {
-            self.start();
-        }
-    }
-
-    fn start(&mut self) {
-        let words = [OsString::from("./run")];
-        let mut child = Spawn::new(&words)
-            .last_words(format!("supervise: fatal: unable to start {}/run", self.name));
-        let leader = fs::symlink_metadata("no-setsid").is_err();
-        if leader {
-            child = child.session();
-        }
-        let now = Instant::now();
-        match child.start() {
-            Ok(pid) => {
-                self.phase = Phase::Up(Process { pid, leader });
-                self.paused = false;
-                self.not_before = now + PACE;
-                self.since = tai64::pack(clock::now());
-            }
-            Err(why) => {
-                say::unable(format_args!("fork for {}, sleeping 60 seconds", self.name), &why);
-                self.phase = Phase::Due(now + NO_PROCESS);
-            }
-        }
-    }
-
-    fn status(&self) -> Status {
-        let pid = match &self.phase {
-            Phase::Up(process) => process.pid.unsigned_abs(),
-            _ => 0,
-        };
-        let state = if pid == 0 { State::Stopped } else { State::Running };
-        let (since, paused, want) = (self.since, self.paused, self.want);
-        Status { since, pid, paused, want, state: Some(state) }
-    }
-
-    /// Brings `supervise/status` up to date. A failure is told once, and tried again.
+    /// Brings `supervise/state`, then `supervise/status` up to date. A failure is told once, and
+    /// tried again.
     fn show(&mut self) {
-        let status = self.status().pack();
-        let now = Instant::now();
-        if self.shown == Some(status) || self.show_again.is_some_and(|time| now < time) {
-            return;
-        }
-        match self.home.write_status(&status) {
-            Ok(()) => {
-                self.shown = Some(status);
-                self.show_again = None;
-            }
-            Err((failure, why)) => {
-                if self.show_again.replace(now + NO_DISK).is_none() {
-                    self.cannot_show(failure, &why);
+        let record = self.record();
+        let mut status = self.service.status().pack().to_vec();
+        status.extend(self.log.iter().flat_map(|log| log.status().pack()));
+        match self.write_state(record).and(self.write_status(status)) {
+            Ok(()) => self.show_again = None,
+            Err(failure) => {
+                if self.show_again.replace(Instant::now() + NO_DISK).is_none() {
+                    self.cannot_show(failure);
                 }
             }
         }
     }
 
-    fn cannot_show(&self, failure: Failure, why: &io::Error) {
-        let new = format!("{}/supervise/status.new", self.name);
-        match failure {
-            Failure::Open => say::unable(format_args!("open {new}"), why),
-            Failure::Write => say::unable(format_args!("write {new}"), why),
-            Failure::Rename => say::unable(format_args!("rename {new} to status"), why),
+    fn record(&self) -> Record {
+        let supervisor = Some(std::process::id() as Pid);
+        let mut record = Record { boot: self.boot, supervisor, ..Record::default() };
+        [Some(&self.service), self.log.as_ref()]
+            .into_iter()
+            .flatten()
+            .for_each(|unit| unit.record(&mut record));
+        record
+    }
+
+    fn write_state(&mut self, record: Record) -> std::result::Result<(), Failure> {
+        if self.shown.0.as_ref() != Some(&record) {
+            self.home.write_state(&record)?;
+            self.shown.0 = Some(record);
+        }
+        Ok(())
+    }
+
+    fn write_status(&mut self, status: Vec<u8>) -> std::result::Result<(), Failure> {
+        if self.shown.1.as_ref() != Some(&status) {
+            self.home.write_status(&status)?;
+            self.shown.1 = Some(status);
+        }
+        Ok(())
+    }
+
+    fn cannot_show(&self, Failure { step, file, why }: Failure) {
+        let new = format!("{}/supervise/{file}.new", self.name);
+        match step {
+            Step::Open => say::unable(format_args!("open {new}"), &why),
+            Step::Write => say::unable(format_args!("write {new}"), &why),
+            Step::Rename => say::unable(format_args!("rename {new} to {file}"), &why),
         }
     }
+}
+
+/// The pipe between the two: the one that a logger reads or a service writes to already, or a new
+/// one.
+fn join(service: &Unit, log: &Unit) -> io::Result<Pipe> {
+    let entry = |unit: &Unit, number| {
+        let pid = unit.adopted()?;
+        Pipe::behind(Path::new(&format!("/proc/{pid}/fd/{number}")))
+    };
+    entry(log, 0).or_else(|| entry(service, 1)).map_or_else(Pipe::new, Ok)
 }

@@ -338,6 +338,9 @@ fn start(service: &mut Service, open_files: Option<(u64, u64)>) {
     fill(main, supervise.fd(1, pipe.write.as_fd()), open_files);
     let words = ["supervise".into(), "log".into()];
     let supervise = Spawn::new(&words).folder(Path::new(&name));
+    if seat.is_free() {
+        seat.given = pipe.identity();
+    }
     fill(seat, supervise.fd(0, pipe.read.as_fd()), open_files);
 }
 

@@ -2,6 +2,7 @@
 
 use super::check;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 
@@ -99,6 +100,18 @@ pub fn alarm(seconds: u32) {
 pub fn send(pid: libc::pid_t, signal: Signal) -> io::Result<()> {
     // SAFETY: kill has no memory preconditions.
     check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Sends a signal to the process behind a pidfd ([`super::wait::end_of`]), which cannot be taken
+/// for another one, or to the process group that it leads. A kernel older than Linux 6.9 knows no
+/// groups here and says EINVAL.
+pub fn send_through(pidfd: BorrowedFd, signal: Signal, group: bool) -> io::Result<()> {
+    const GROUP: libc::c_uint = 4;
+    let flags = if group { GROUP } else { 0 };
+    let (nothing, pidfd) = (std::ptr::null::<libc::siginfo_t>(), pidfd.as_raw_fd());
+    // SAFETY: a null pointer asks for the usual signal information.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, nothing, flags) };
+    if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Blocks nothing any more, whatever the caller of this program had blocked.

@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::errno;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -31,6 +31,17 @@ pub struct Spawn<'a> {
     unblocked: bool,
     words_on_failure: Option<String>,
     code_on_failure: (u8, u8),
+}
+
+/// What keeps a child from becoming its program. Dropped, it ends the child.
+pub struct Gate(OwnedFd);
+
+impl Gate {
+    /// Lets the child go on.
+    pub fn open(self) {
+        // Nobody reads it if the child was killed meanwhile; callers ignore SIGPIPE.
+        let _ = fd::write(self.0.as_fd(), b".");
+    }
 }
 
 impl<'a> Spawn<'a> {
@@ -129,6 +140,20 @@ impl<'a> Spawn<'a> {
 
     /// Starts it. An error means that there is no child; all later failures are the child's.
     pub fn start(&self) -> io::Result<Pid> {
+        self.fork(None)
+    }
+
+    /// As [`Spawn::start`], but the child becomes the program only when the gate is opened. It
+    /// ends without a word if this process ends before: so the child can be written down where
+    /// others find it before it does anything.
+    pub fn start_held(&self) -> io::Result<(Pid, Gate)> {
+        let (read, write) = fd::pipe()?;
+        let pid = self.fork(Some([read.as_raw_fd(), write.as_raw_fd()]))?;
+        Ok((pid, Gate(write)))
+    }
+
+    /// `gate`: both ends of the pipe that the child waits on.
+    fn fork(&self, gate: Option<[RawFd; 2]>) -> io::Result<Pid> {
         let inherited;
         let env = match self.env {
             Some(env) => env,
@@ -152,7 +177,7 @@ impl<'a> Spawn<'a> {
         // memory that was prepared above.
         match check(unsafe { super::fork::fork() })? {
             0 => {
-                let why = match self.become_child(folder.as_ref(), &mut moved, &held) {
+                let why = match self.become_child(folder.as_ref(), &mut moved, gate, &held) {
                     Ok(()) => prepared.exec(),
                     Err(why) => why,
                 };
@@ -167,12 +192,21 @@ impl<'a> Spawn<'a> {
         &self,
         folder: Option<&CString>,
         moved: &mut Vec<RawFd>,
+        gate: Option<[RawFd; 2]>,
         held: &Held,
     ) -> io::Result<()> {
         if self.session {
             // SAFETY: setsid has no preconditions.
             check(unsafe { libc::setsid() })?;
         }
+        let gate = match gate {
+            Some([read, write]) => {
+                // The end of the pipe is seen only if nobody has it open for writing.
+                fd::close(write);
+                Some(self.move_away(read)?)
+            }
+            None => None,
+        };
         self.place_descriptors(moved)?;
         if let Some(mask) = self.umask {
             // SAFETY: umask has no preconditions.
@@ -194,17 +228,17 @@ impl<'a> Spawn<'a> {
         if self.unblocked {
             super::signal::unblock_all()?;
         }
-        Ok(())
+        match gate.map(|gate| fd::read(fd::number(gate), &mut [0])) {
+            None | Some(Ok(1)) => Ok(()),
+            Some(_) => exit_at_once(111),
+        }
     }
 
     /// First every source moves out of the way of the wanted numbers, then each is copied to its
     /// own.
     fn place_descriptors(&self, moved: &mut Vec<RawFd>) -> io::Result<()> {
-        let above = self.fds.iter().map(|(_, to)| to + 1).max().unwrap_or(0).max(10);
         for (from, _) in &self.fds {
-            let from = from.as_raw_fd();
-            // SAFETY: duplicates an open descriptor; no memory is involved.
-            moved.push(check(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, above) })?);
+            moved.push(self.move_away(from.as_raw_fd())?);
         }
         for ((_, to), from) in self.fds.iter().zip(&*moved) {
             fd::copy_to(fd::number(*from), *to)?;
@@ -213,6 +247,13 @@ impl<'a> Spawn<'a> {
             fd::close(number);
         }
         Ok(())
+    }
+
+    /// A copy above all wanted numbers.
+    fn move_away(&self, from: RawFd) -> io::Result<RawFd> {
+        let above = self.fds.iter().map(|(_, to)| to + 1).max().unwrap_or(0).max(10);
+        // SAFETY: duplicates an open descriptor; no memory is involved.
+        check(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, above) })
     }
 
     /// In the child: the last words, without allocation, and the end.
