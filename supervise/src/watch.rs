@@ -2,6 +2,7 @@
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, WatchDescriptor};
 use nix::sys::statfs::{FsType, statfs};
+use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -89,6 +90,19 @@ impl Watch {
             }));
         }
         changes
+    }
+
+    /// The names that have come up in folders since the last call; whoever uses this does not use
+    /// [`Watch::take`]. Changes of contents are not told. If there were more than the kernel could
+    /// remember, some are missing.
+    pub fn take_names(&self) -> Vec<(Mark, OsString)> {
+        let come = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
+        let mut names = Vec::new();
+        while let Some(events) = self.0.as_ref().and_then(|inotify| inotify.read_events().ok()) {
+            let events = events.into_iter().filter(|event| event.mask.intersects(come));
+            names.extend(events.filter_map(|event| Some((Mark(event.wd), event.name?))));
+        }
+        names
     }
 }
 

@@ -5,6 +5,7 @@ mod confine;
 mod envdir;
 mod envuidgid;
 mod fghack;
+mod multicat;
 mod multilog;
 mod pgrphack;
 mod readproctitle;

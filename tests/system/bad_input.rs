@@ -25,6 +25,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("forward", &["x@b.example"]),
     ("maildirmake", &["Maildir"]),
     ("mconnect-io", &[]),
+    ("multicat", &["-s", "-1h", "."]),
     ("multilog", &["t", "./log"]),
     ("pgrphack", &["true"]),
     ("preline", &["true"]),

@@ -47,6 +47,9 @@ const HOW: &[(&str, &str, &str)] = &[
         "Maildir/cur\nMaildir/new\nMaildir/tmp\n./Maildir/\n"),
     ("mconnect-io.1", "smtp; echo QUIT >in; ./example <in", "\n221 "),
     ("mconnect.1", "smtp; ./example", "\n221 "),
+    ("multicat.8", "supervised; ./example", " server up\n"),
+    ("multicat.8 2", "supervised; ./example", "1\n"),
+    ("multicat.8 3", "supervised; stays 'server up' true", ""),
     ("multilog.8", "echo line >in; ./example <in; cat main/current", " line\n"),
     ("multilog.8 2", "printf '%s\n' 'error: e' 'status: s' >in; ./example <in; \
         cut -b27- errors/current status", "error: e\nstatus: s\n"),
