@@ -1,5 +1,6 @@
 //! svstat: one line for each state of a service and of its files.
 
+use crate::pretender::{UP, pretend, stamp};
 use crate::services::{Services, services};
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -143,6 +144,17 @@ fn no_directory_is_no_line() {
 }
 
 #[test]
+fn unknown_letters_are_wrong_usage() {
+    // 0.76 takes them for a directory
+    if original() {
+        return;
+    }
+    let usage = "svstat: illegal option -- x\nsvstat: usage: svstat [ -jlL ] [ dir ... ]\n";
+    let output = fed(services().command("svstat").arg("-x"), "");
+    assert_eq!(ran(&output), (Some(100), String::new(), usage.into()));
+}
+
+#[test]
 fn a_full_disk_is_a_failure() {
     // 0.76 does not look
     if original() {
@@ -154,4 +166,91 @@ fn a_full_disk_is_a_failure() {
     let output = command.arg("gone").stdout(full).output().unwrap();
     let said = "svstat: fatal: unable to write output: out of disk space\n";
     assert_eq!(ran(&output), (Some(111), String::new(), said.into()));
+}
+
+#[test]
+fn a_log_script_has_a_line_of_its_own() {
+    if original() {
+        return;
+    }
+    let place = services();
+    let service = pretend(&place, "a");
+    let svstat = |words: &[&str]| ran(&fed(place.command("svstat").args(words), "")).1;
+    service.says(7, UP, "");
+    assert_eq!(svstat(&["-L", "a"]), "a: no log service\n");
+    service.says(7, &[UP, &stamp()[..], &[8, 0, 0, 0], b"\x01d\x03\x01"].concat(), "");
+    let main = "a: up (pid 7) 0 seconds\n";
+    let log = "a log: up (pid 8) 0 seconds, paused, want down\n";
+    assert_eq!(svstat(&["a"]), format!("{main}{log}"));
+    assert_eq!(svstat(&["-l", "a"]), main);
+    assert_eq!(svstat(&["-L", "a"]), log);
+    assert_eq!(svstat(&["-L", "gone"]), "gone: unable to chdir: file does not exist\n");
+}
+
+#[test]
+fn a_service_that_tells_may_be_ready() {
+    if original() {
+        return;
+    }
+    let place = services();
+    let service = pretend(&place, "a");
+    let svstat = || ran(&fed(place.command("svstat").arg("a"), "")).1;
+    service.says(7, UP, "ready=yes\n");
+    assert_eq!(svstat(), "a: up (pid 7) 0 seconds, ready\n");
+    service.says(7, UP, "ready=no\n");
+    assert_eq!(svstat(), "a: up (pid 7) 0 seconds\n");
+    // what a supervise of an earlier boot has left, or one that is gone
+    place.write("a/supervise/state", "pid=7\nstart=1\nboot=x\nready=yes\n");
+    assert_eq!(svstat(), "a: up (pid 7) 0 seconds\n");
+}
+
+#[test]
+fn json_has_everything() {
+    if original() {
+        return;
+    }
+    let place = services();
+    let service = pretend(&place, "a");
+    let json = |name: &str| {
+        let (code, out, err) = ran(&fed(place.command("svstat").args(["-j", name]), ""));
+        assert_eq!((code, err), (Some(0), String::new()));
+        out
+    };
+    let since = "@400000010000000000000000";
+    service.says(7, UP, "ready=no\nrestarts=3\nlast_exit=1\nadopted=yes\n");
+    let expected = format!(
+        "{{\"service\":\"a\",\"supervised\":true,\"state\":\"running\",\"up\":true,\"pid\":7,\
+         \"seconds\":0,\"since\":\"{since}\",\"want\":\"up\",\"normally\":\"up\",\"paused\":false,\
+         \"ready\":false,\"restarts\":3,\"last_exit\":1,\"last_signal\":null,\"adopted\":true}}\n"
+    );
+    assert_eq!(json("a"), expected);
+    service.says(0, b"\0u\0\0", "last_signal=SIGTERM\ndelay=4\n");
+    place.write("a/down", "");
+    let expected = format!(
+        "{{\"service\":\"a\",\"supervised\":true,\"state\":\"backoff\",\"up\":false,\"pid\":null,\
+         \"seconds\":0,\"since\":\"{since}\",\"want\":\"up\",\"normally\":\"down\",\
+         \"paused\":false,\"ready\":null,\"restarts\":0,\"last_exit\":null,\
+         \"last_signal\":\"SIGTERM\",\"adopted\":false}}\n"
+    );
+    assert_eq!(json("a"), expected);
+    let unseen = |name: &str, supervised: bool, error: &str| {
+        format!("{{\"service\":\"{name}\",\"supervised\":{supervised},\"error\":\"{error}\"}}\n")
+    };
+    assert_eq!(json("x"), unseen("x", false, "file does not exist"));
+    place.write("a/supervise/status", "");
+    assert_eq!(json("a"), unseen("a", true, "bad format"));
+    drop(service);
+    assert_eq!(json("a"), unseen("a", false, "supervise not running"));
+    for (status, word) in [
+        (&b"\0u\x01\x01"[..], "starting"),
+        (b"\0\0\x02\x00", "started"),
+        (b"\0d\x04\x01", "stopping"),
+        (b"\0d\x05\x00", "failed"),
+        (b"\0d\x00\x00", "stopped"),
+    ] {
+        std::fs::remove_dir_all(place.join("a/supervise")).unwrap();
+        let service = pretend(&place, "a");
+        service.says(0, status, "");
+        assert!(json("a").contains(&format!("\"state\":\"{word}\"")), "{}", json("a"));
+    }
 }

@@ -116,6 +116,10 @@ const HOW: &[(&str, &str, &str)] = &[
         'test $(cat /proc/*/comm | grep -cx supervise) = 4'",
         "dns\nserver\n"),
     ("svc.8 2", "supervised; ./example", ""),
+    ("svls.8", "supervised; ./example", "log running\n   @4"),
+    ("svls.8 2", "supervised; ./example; svc -d /service/dns; soon sh -c \
+        'svstat /service/dns | grep down'; svc -u /service/dns; ./example", ""),
+    ("svneed.8", "supervised; stays up", "server up: www"),
     ("svok.8", "supervised; stays up", "server up: root  \n"),
     ("svscan.8", "cp -r services ~joe/service; chown -R joe ~joe; \
         setuidgid joe sh -c \"$(sed 's/^@reboot//' example)\" & soon svok ~joe/service/inner",
@@ -126,6 +130,11 @@ const HOW: &[(&str, &str, &str)] = &[
     ("svscanboot.8 3", "svscanboot -d -p /run/svscanboot.pid; soon svok /service/server; \
         ./example; soon ended svscan; soon ended supervise", ""),
     ("svstat.8", "supervised; ./example", ""),
+    ("svup.8", "supervised; ./example; svc -d /service/dns; soon sh -c '! svup /service/dns'; \
+        ./example", "no name server\n"),
+    ("svwait.8", "supervised; ./example; svstat /service/server", "up (pid"),
+    ("svwait.8 2", "supervised; ./example; svstat /service/server /service/dns",
+        "/dns: down"),
     ("tai64n.8", "./example", " made\n"),
     ("tai64nlocal.8", "supervised; stays up", " server up\n"),
     ("tcp-env.1", "read -r _ _ _ _ user program args <example; \
