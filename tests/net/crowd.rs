@@ -116,7 +116,7 @@ fn running_out_of_descriptors_does_not_spin() {
     if original() {
         return; // it spins
     }
-    let script = "ulimit -Sn 6; exec \"$0\" \"$@\"";
+    let script = "ulimit -Sn 5; exec \"$0\" \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script]).arg(tests::bin("tcpserver"));
     command.args(["-1RHl0", "127.0.0.1", "0", "echo", "served"]);

@@ -1,6 +1,6 @@
 //! The environment as bytes: values of this process, and the list that a child is given.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// The value of a variable of this process.
@@ -64,9 +64,9 @@ impl Env {
         }
     }
 
-    /// As `execve` takes it.
-    pub(crate) fn strings(&self) -> Vec<CString> {
-        self.entries.iter().filter_map(|entry| CString::new(&entry[..]).ok()).collect()
+    /// All entries, in order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(Vec::as_slice)
     }
 }
 

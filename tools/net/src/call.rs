@@ -1,7 +1,7 @@
 //! A call: what tcpclient and sslclient do from their words to the connection.
 
 use crate::connection::{self, Connection};
-use crate::host::{self, Family, Reading, Settings, loopback};
+use crate::host::{self, Family, Reading, loopback};
 use crate::inquiry::Inquiry;
 use crate::{address, connect};
 use base::env::Env;
@@ -123,7 +123,7 @@ impl Call {
             let ip = connection::ip(remote, self.mapped);
             say::line(format_args!("connected to {ip} port {}", remote.port()));
         }
-        self.inquiry.make(&mut connection, &Settings::of(env));
+        self.inquiry.make(&mut connection, env);
         Ok((stream, connection))
     }
 

@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::host::Settings;
 use crate::{ident, names};
+use base::env::Env;
 use std::time::Duration;
 
 /// So many bytes of the answer about the user are taken.
@@ -30,12 +31,17 @@ impl Default for Inquiry {
 }
 
 impl Inquiry {
-    /// Finds it out. What nobody can tell stays unknown.
-    pub fn make(&self, connection: &mut Connection, settings: &Settings) {
+    /// Everything is known already: no name server and no other host has to be asked.
+    pub fn asks_nobody(&self) -> bool {
+        self.local_host.is_some() && !self.remote_host && !self.info
+    }
+
+    /// Finds it out, asking the name servers that `env` names. What nobody can tell stays unknown.
+    pub fn make(&self, connection: &mut Connection, env: &Env) {
         let (local, remote) = (connection.local, connection.remote);
         connection.local_host.clone_from(&self.local_host);
         if self.local_host.is_none() || self.remote_host {
-            let mut resolver = settings.resolver();
+            let mut resolver = Settings::of(env).resolver();
             if self.local_host.is_none() {
                 connection.local_host = names::of(&mut resolver, local.ip()).unwrap_or_default();
             }

@@ -9,6 +9,7 @@
 //! limits rules_file      who may come in, and how many from where
 //! dnsbl verdict refusal  what lists say of a client, what follows, what it is told
 //! visit                  what tcpserver does for a connection, from the socket to the program
+//! server                 connections                   -> visits, each in a child
 //! call                   what tcpclient does from its words to the connection
 //! log                    what tcpserver has logged     -> visits, counts
 //! proxy unix             PROXY headers, Unix sockets   <> who is calling
@@ -35,6 +36,7 @@ pub mod proxy;
 pub mod qualify;
 pub mod refusal;
 pub mod rules_file;
+pub mod server;
 pub mod tls;
 pub mod unix;
 pub mod verdict;

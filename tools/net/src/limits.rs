@@ -9,6 +9,9 @@ use std::time::Instant;
 /// So many connections are remembered for [`Limits::rate`], from all places together.
 const REMEMBERED: usize = 4096;
 
+/// The variable of [`Limits::rate`].
+pub const RATE: &str = "RATEIP";
+
 /// Where a connection comes from: an IPv4 address, or an IPv6 network of 64 bits, which is what
 /// one customer has. The number is the address, or those 64 bits, which are never so small: the
 /// networks below 2^32 are reserved.
@@ -65,12 +68,12 @@ impl Limits {
             let read = |value| decimal(value).ok_or_else(|| wrong(name, value));
             get(name).map(read).transpose()
         };
-        let read_rate = |value| rate(value).ok_or_else(|| wrong("RATEIP", value));
+        let read_rate = |value| rate(value).ok_or_else(|| wrong(RATE, value));
         Ok(Limits {
             from_place: number("MAXCONNIP")?,
             from_around: number("MAXCONNC")?,
             load: number("MAXLOAD")?.filter(|load| *load > 0),
-            rate: get("RATEIP").map(read_rate).transpose()?,
+            rate: get(RATE).map(read_rate).transpose()?,
         })
     }
 
@@ -91,7 +94,7 @@ impl Limits {
         }
         match self.rate {
             Some((most, seconds)) if counts.recent > most => {
-                Some(format!("RATEIP:{most}/{seconds}"))
+                Some(format!("{RATE}:{most}/{seconds}"))
             }
             _ => None,
         }

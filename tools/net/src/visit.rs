@@ -2,9 +2,8 @@
 //! socket to the program. Every failure is that visitor's alone.
 
 use crate::connection::{self, Connection};
-use crate::host::Settings;
 use crate::inquiry::Inquiry;
-use crate::limits::{Counts, Limits, load};
+use crate::limits::{Counts, Limits, RATE, load};
 use crate::rules_file::RulesFile;
 use base::env::Env;
 use base::sys::{exec, fd, signal, socket};
@@ -22,6 +21,10 @@ use std::os::unix::ffi::OsStrExt;
 const LOAD: &str = "/proc/loadavg";
 /// The variable of [`Limits::from_place`].
 const FROM_PLACE: &str = "MAXCONNIP";
+/// What may fail before the program runs.
+const SET_UP: &str = "set up descriptors";
+/// So many bytes are taken by every new connection without waiting.
+const SHORT: usize = 1024;
 
 /// What is done for every visitor.
 pub struct Service {
@@ -49,21 +52,30 @@ pub struct Service {
     pub program: Args,
 }
 
+/// Lines for the log, each in two parts, between which the number of the process stands.
+pub type Lines = Vec<[Vec<u8>; 2]>;
+
 /// Whether a visitor may come in.
-struct Verdict {
-    refused: bool,
+pub struct Verdict {
+    /// It may not.
+    pub refused: bool,
     /// The limit that the visitor exceeds, as logs have it: `MAXCONNIP:2`.
     exceeded: Option<String>,
     /// What a refused visitor is told, if anything.
     words: Vec<u8>,
     /// The environment for the program.
-    env: Env,
+    pub env: Env,
 }
 
 /// Why a connection is dropped: `warning: dropping connection, unable to WHAT: REASON`, 111.
 pub fn dropped(what: impl Display, why: &io::Error) -> Die {
     let why = errno::words(why);
-    Die { code: 111, text: format!("warning: dropping connection, unable to {what}: {why}") }
+    Die { code: 111, text: format!("{}: {why}", dropping(what)) }
+}
+
+/// The same without a reason.
+fn dropping(what: impl Display) -> String {
+    format!("warning: dropping connection, unable to {what}")
 }
 
 impl Service {
@@ -84,6 +96,35 @@ impl Service {
         }
     }
 
+    /// Whether visitors are judged by what is known of them at once, and nothing is written to
+    /// them before.
+    pub fn judges_at_once(&self) -> bool {
+        self.inquiry.asks_nobody() && self.banner.is_empty()
+    }
+
+    /// Whether rates of visits may be limited.
+    pub fn limits_rates(&self) -> bool {
+        self.rules.is_some() || self.env.get(RATE).is_some()
+    }
+
+    /// What is to be done for a visitor, where [`Service::judges_at_once`]. `None`: something is
+    /// wrong or takes time, and [`Service::serve`] knows what to do.
+    pub fn prepare(
+        &self,
+        stream: &TcpStream,
+        remote: SocketAddr,
+        count: impl FnOnce(&Limits) -> Counts,
+    ) -> Option<(Verdict, Lines)> {
+        let mut connection = self.receive(stream, remote).ok()?;
+        self.inquiry.make(&mut connection, &self.env);
+        let verdict = self.judge(&connection, count).ok()?;
+        let mut lines = Lines::new();
+        if self.log {
+            lines.extend([self.visit_line(remote), verdict.line(&connection)]);
+        }
+        (verdict.words.len() < SHORT).then_some((verdict, lines))
+    }
+
     /// Serves a visitor: becomes the program, or fails with the last words. `count` tells how
     /// many others there are.
     pub fn serve(
@@ -94,29 +135,31 @@ impl Service {
     ) -> Result<Infallible> {
         // A visitor or a reader of the log who is gone is no reason to end without a word.
         signal::ignore(signal::PIPE).map_err(|why| dropped("ignore SIGPIPE", &why))?;
-        let pid = std::process::id();
-        if self.log {
-            say::line(format_args!("pid {pid} from {}", connection::ip(remote, self.mapped)));
-        }
+        self.log(|| self.visit_line(remote));
         let mut connection = self.receive(stream, remote)?;
-        self.inquiry.make(&mut connection, &Settings::of(&self.env));
+        self.inquiry.make(&mut connection, &self.env);
         let verdict = self.judge(&connection, count)?;
-        if self.log {
-            let word = if verdict.refused { "deny" } else { "ok" };
-            let limit = verdict.exceeded.map_or(String::new(), |limit| format!(" {limit}"));
-            let start = format!("{}: {word} {pid} ", say::program());
-            let line = [start.as_bytes(), &connection.shown(), limit.as_bytes(), b"\n"];
-            say::raw(&line.concat());
-        }
+        self.log(|| verdict.line(&connection));
         if verdict.refused {
-            if !verdict.words.is_empty() {
-                let mut stream = stream;
-                // If it fails, nobody is left to be told.
-                let _ = stream.write_all(&[&verdict.words[..], b"\r\n"].concat());
-            }
+            verdict.tell(stream);
             return Err(Die::silent(100));
         }
         self.become_program(stream, &verdict.env)
+    }
+
+    /// Logs a line about this process.
+    fn log(&self, line: impl FnOnce() -> [Vec<u8>; 2]) {
+        if self.log {
+            let [before, after] = line();
+            say::raw(&[&before, std::process::id().to_string().as_bytes(), &after].concat());
+        }
+    }
+
+    /// `pid PID from IP`, in two parts.
+    fn visit_line(&self, remote: SocketAddr) -> [Vec<u8>; 2] {
+        let before = format!("{}: pid ", say::program());
+        let after = format!(" from {}\n", connection::ip(remote, self.mapped));
+        [before, after].map(String::into_bytes)
     }
 
     /// Sets the connection up and writes the banner.
@@ -173,12 +216,41 @@ impl Service {
         let stream = stream.as_fd();
         fd::copy_to(stream, 0)
             .and_then(|()| fd::copy_to(stream, 1))
-            .map_err(|why| dropped("set up descriptors", &why))?;
-        let name = self.program.first().map(|name| name.display().to_string());
-        let what = format!("run {}", name.unwrap_or_default());
+            .map_err(|why| dropped(SET_UP, &why))?;
         signal::default(signal::PIPE)
+            .and_then(|()| signal::unblock_all())
             .and_then(|()| exec::exec_with(&self.program, env))
-            .map_err(|why| dropped(what, &why))
+            .map_err(|why| dropped(self.run_it(), &why))
+    }
+
+    fn run_it(&self) -> String {
+        let name = self.program.first().map(|name| name.display().to_string());
+        format!("run {}", name.unwrap_or_default())
+    }
+
+    /// What the program's [`base::sys::clone::Launcher`] says, before a reason.
+    pub fn unable(&self) -> [Vec<u8>; 2] {
+        [SET_UP.into(), self.run_it()]
+            .map(|what| format!("{}: {}: ", say::program(), dropping(what)).into_bytes())
+    }
+}
+
+impl Verdict {
+    /// `ok PID ENDS` or `deny PID ENDS LIMIT`, in two parts.
+    fn line(&self, connection: &Connection) -> [Vec<u8>; 2] {
+        let word = if self.refused { "deny" } else { "ok" };
+        let limit = self.exceeded.as_ref().map_or(String::new(), |limit| format!(" {limit}"));
+        let before = format!("{}: {word} ", say::program());
+        let after = [b" ", &connection.shown()[..], limit.as_bytes(), b"\n"].concat();
+        [before.into_bytes(), after]
+    }
+
+    /// Tells a refused visitor so, if there are words for it.
+    pub fn tell(&self, mut stream: &TcpStream) {
+        if !self.words.is_empty() {
+            // If it fails, nobody is left to be told.
+            let _ = stream.write_all(&[&self.words[..], b"\r\n"].concat());
+        }
     }
 }
 

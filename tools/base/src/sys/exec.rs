@@ -27,44 +27,92 @@ pub fn exec_as(name: &[u8], words: &[OsString], env: &Env) -> io::Result<Infalli
     Err(Prepared::new(name, words, env)?.exec())
 }
 
-/// A program ready to run: everything that needs memory is done, so that it may be executed
-/// between fork and exec.
+/// A program with its words and environment, ready to run: everything that needs memory is done,
+/// so that it may be executed between fork and exec.
 pub struct Prepared {
-    /// Files to try, in order.
-    files: Vec<CString>,
-    _words: Vec<CString>,
-    _env: Vec<CString>,
-    argv: Vec<*const c_char>,
-    envp: Vec<*const c_char>,
+    program: Program,
+    environment: Environment,
 }
 
 impl Prepared {
     /// Looks at nothing yet: the search happens in [`Prepared::exec`].
     pub fn new(name: &[u8], words: &[OsString], env: &Env) -> io::Result<Self> {
-        let words =
-            words.iter().map(|word| string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
-        let env = env.strings();
-        let files = candidates(name).iter().map(|file| string(file)).collect::<Result<_, _>>()?;
-        let (argv, envp) = (pointers(&words), pointers(&env));
-        Ok(Prepared { files, _words: words, _env: env, argv, envp })
+        Ok(Prepared { program: Program::new(name, words)?, environment: Environment::of(env) })
     }
 
-    /// Tries the files in order: a missing one is passed over; one without access, without
-    /// permission or that is a folder is passed over and remembered; any other error ends the
-    /// search. Allocates nothing.
+    /// Becomes the program, or says why not. Allocates nothing.
     pub fn exec(&self) -> io::Error {
+        io::Error::from_raw_os_error(self.program.search(|file| {
+            // SAFETY: NUL-ended strings and NULL-ended lists of them, owned by self.
+            unsafe { libc::execve(file, self.program.argv(), self.environment.envp()) };
+            io::Error::last_os_error().raw_os_error().unwrap_or(0)
+        }))
+    }
+}
+
+/// A program and its words.
+pub(super) struct Program {
+    /// Files to try, in order.
+    files: Vec<CString>,
+    _words: Vec<CString>,
+    argv: Vec<*const c_char>,
+}
+
+impl Program {
+    pub(super) fn new(name: &[u8], words: &[OsString]) -> io::Result<Self> {
+        let words =
+            words.iter().map(|word| string(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let files = candidates(name).iter().map(|file| string(file)).collect::<Result<_, _>>()?;
+        let argv = words.iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();
+        Ok(Program { files, _words: words, argv })
+    }
+
+    /// A NULL-ended list of NUL-ended strings, valid as long as self.
+    pub(super) fn argv(&self) -> *const *const c_char {
+        self.argv.as_ptr()
+    }
+
+    /// Has the files tried in order by a function that comes back only with an error number: a
+    /// missing one is passed over; one without access, without permission or that is a folder is
+    /// passed over and remembered; any other error ends the search. Allocates nothing.
+    pub(super) fn search(&self, attempt: impl Fn(*const c_char) -> i32) -> i32 {
         let mut remembered = libc::ENOENT;
         for file in &self.files {
-            // SAFETY: NUL-ended strings and NULL-ended lists of them, owned by self.
-            unsafe { libc::execve(file.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
-            let why = io::Error::last_os_error();
-            match why.raw_os_error() {
-                Some(libc::ENOENT) => {}
-                Some(number @ (libc::EACCES | libc::EPERM | libc::EISDIR)) => remembered = number,
-                _ => return why,
+            match attempt(file.as_ptr()) {
+                libc::ENOENT => {}
+                number @ (libc::EACCES | libc::EPERM | libc::EISDIR) => remembered = number,
+                number => return number,
             }
         }
-        io::Error::from_raw_os_error(remembered)
+        remembered
+    }
+}
+
+/// An environment as the kernel takes it.
+pub struct Environment {
+    _text: Vec<u8>,
+    envp: Vec<*const c_char>,
+}
+
+impl Environment {
+    /// Entries with a NUL are left out.
+    pub fn of(env: &Env) -> Self {
+        let entries = || env.entries().filter(|entry| memchr::memchr(0, entry).is_none());
+        let mut text = Vec::with_capacity(entries().map(|entry| entry.len() + 1).sum());
+        let mut starts = Vec::with_capacity(entries().count());
+        for entry in entries() {
+            starts.push(text.len());
+            text.extend_from_slice(entry);
+            text.push(0);
+        }
+        let starts = starts.into_iter().map(|start| text[start..].as_ptr().cast());
+        let envp = starts.chain([std::ptr::null()]).collect();
+        Environment { _text: text, envp }
+    }
+
+    /// A NULL-ended list of NUL-ended strings, valid as long as self.
+    pub(super) fn envp(&self) -> *const *const c_char {
+        self.envp.as_ptr()
     }
 }
 
@@ -84,8 +132,4 @@ fn candidates(name: &[u8]) -> Vec<Vec<u8>> {
 
 fn string(bytes: &[u8]) -> io::Result<CString> {
     CString::new(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
-}
-
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
 }

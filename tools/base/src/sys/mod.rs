@@ -4,7 +4,9 @@
 //! one thread: the few process-wide settings below rely on it and say so.
 #![allow(unsafe_code)]
 
+mod bare;
 pub mod clock;
+pub mod clone;
 pub mod exec;
 pub mod fd;
 pub mod folder;
@@ -17,12 +19,14 @@ pub mod landlock;
 pub mod lock;
 pub mod memory;
 pub mod nss;
+pub mod pending;
 pub mod poll;
 pub mod random;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+mod stack;
 pub mod start;
 pub mod syslog;
 pub mod title;

@@ -18,6 +18,9 @@ pub use libc::{
 /// Signals whose disposition this process has changed, as bits: a child gets the default back.
 static CHANGED: AtomicU64 = AtomicU64::new(0);
 
+/// Those of them that are ignored: exec changes nothing about that.
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+
 /// Exit codes for [`exit_on`].
 static EXITS: [AtomicU8; 65] = [const { AtomicU8::new(0) }; 65];
 
@@ -27,6 +30,10 @@ fn bit(signal: Signal) -> u64 {
 
 fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
     CHANGED.fetch_or(bit(signal), Relaxed);
+    match action {
+        libc::SIG_IGN => IGNORED.fetch_or(bit(signal), Relaxed),
+        _ => IGNORED.fetch_and(!bit(signal), Relaxed),
+    };
     // SAFETY: an all-zero sigaction is a value: no flags, an empty mask.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     new.sa_sigaction = action;
@@ -37,6 +44,12 @@ fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
 /// Ignores a signal; children get its default.
 pub fn ignore(signal: Signal) -> io::Result<()> {
     dispose(signal, libc::SIG_IGN)
+}
+
+/// The signals that this process has ignored itself.
+pub(super) fn ignored() -> impl Iterator<Item = Signal> {
+    let ignored = IGNORED.load(Relaxed);
+    (1..=64).filter(move |signal| ignored & bit(*signal) != 0)
 }
 
 /// Gives a signal its default effect, also for what this process becomes.
@@ -148,7 +161,7 @@ impl Drop for Held {
     }
 }
 
-fn empty_set() -> libc::sigset_t {
+pub(super) fn empty_set() -> libc::sigset_t {
     // SAFETY: an all-zero set is a value, and sigemptyset makes it the empty one.
     unsafe {
         let mut set = std::mem::zeroed();
@@ -157,7 +170,7 @@ fn empty_set() -> libc::sigset_t {
     }
 }
 
-fn mask(how: libc::c_int, set: &libc::sigset_t) -> io::Result<libc::sigset_t> {
+pub(super) fn mask(how: libc::c_int, set: &libc::sigset_t) -> io::Result<libc::sigset_t> {
     let mut old = empty_set();
     // SAFETY: one thread; both sets are values of this process.
     check(unsafe { libc::sigprocmask(how, set, &mut old) })?;

@@ -4,22 +4,18 @@
 use base::env::{self, Env};
 use base::number::{decimal, digits};
 use base::opt::Opts;
-use base::sys::poll::{Wait, poll};
-use base::sys::signal::{self, Signals};
-use base::sys::{fd, fork, ids, wait};
-use base::{Args, Code, Die, Result, Unable, errno, say};
+use base::sys::pending::Pending;
+use base::sys::{fd, ids, signal};
+use base::{Args, Code, Die, Result, Unable};
 use net::host::{Family, Reading};
-use net::limits::{Place, Tally};
 use net::listen;
 use net::rules_file::RulesFile;
-use net::visit::{Service, dropped};
+use net::server::Server;
+use net::visit::Service;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 base::program!("tcpserver", run);
 
@@ -27,11 +23,6 @@ const LETTERS: &str = "146dDvqQhHrRUXx:t:u:g:l:b:B:c:C:pPoOI:";
 const USAGE: &str = "tcpserver [ -146UXpPhHrRoOdDqQv ] [ -c limit ] [ -C limit[:text] ] \
     [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] \
     [ -t timeout ] [ -I interface ] host port program";
-
-/// How long nothing is accepted when the system has no room for a connection.
-const PAUSE: Duration = Duration::from_millis(100);
-/// That is said no more often than this.
-const QUIET: Duration = Duration::from_secs(60);
 
 fn run(words: Args) -> Result<Code> {
     let mut opts = Opts::new(words, LETTERS, USAGE);
@@ -62,7 +53,8 @@ fn serve(options: Options, words: Args, usage: Die) -> Result<Code> {
     if matches!(place, listen::Place::Inherited(_)) {
         env.unset("LISTEN_PID").unset("LISTEN_FDS").unset("LISTEN_FDNAMES");
     }
-    let signals = Signals::catch(&[signal::CHILD]).unable("catch SIGCHLD")?;
+    signal::default(signal::CHILD).unable("catch SIGCHLD")?;
+    let signals = Pending::hold(&[signal::CHILD]).unable("catch SIGCHLD")?;
     let user = options.user()?;
     let listener = listen::listen(place, options.backlog)?;
     become_user(user)?;
@@ -74,125 +66,7 @@ fn serve(options: Options, words: Args, usage: Die) -> Result<Code> {
     fd::copy_to(fd::STDERR, 0).and_then(|()| fd::copy_to(fd::STDERR, 1)).unable("close input")?;
     let (verbosity, limit) = (options.verbosity, options.limit);
     let service = options.service(env, program.to_vec());
-    let tally = Tally::new(Instant::now());
-    Server { verbosity, limit, service, listener, signals, tally, complained: None }.run()
-}
-
-/// A server at work.
-struct Server {
-    verbosity: u8,
-    limit: usize,
-    service: Service,
-    listener: TcpListener,
-    signals: Signals,
-    tally: Tally,
-    /// When it was last said that nothing can be accepted.
-    complained: Option<Instant>,
-}
-
-impl Server {
-    fn run(&mut self) -> Result<Code> {
-        self.status(0);
-        let mut pause = None;
-        loop {
-            let open = self.tally.children() < self.limit && pause.is_none();
-            let mut waits = [Wait::read(self.signals.fd()), Wait::read(self.listener.as_fd())];
-            let watched = if open { 2 } else { 1 };
-            poll(&mut waits[..watched], pause).unable("poll")?;
-            let [child, connection] = waits.map(|wait| wait.ready);
-            pause = None;
-            if child {
-                self.children_died();
-            }
-            if connection {
-                pause = self.connections_came();
-            }
-        }
-    }
-
-    /// Collects all children that have ended.
-    fn children_died(&mut self) {
-        self.signals.take().for_each(drop);
-        while let Some((pid, status)) = wait::any() {
-            if self.verbosity > 1 {
-                say::line(format_args!("end {pid} status {}", status.0));
-            }
-            self.tally.ended(pid);
-            self.status(self.tally.children());
-        }
-    }
-
-    /// Accepts all connections that wait, up to the limit. Gives a time to pause, if the system
-    /// has no room for more.
-    fn connections_came(&mut self) -> Option<Duration> {
-        while self.tally.children() < self.limit {
-            match self.listener.accept() {
-                Ok((stream, remote)) => {
-                    if let Some(pause) = self.connection_came(stream, remote) {
-                        return Some(pause);
-                    }
-                }
-                Err(why) => match why.kind() {
-                    ErrorKind::WouldBlock => return None,
-                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
-                    _ => return Some(self.accept_failed(&why)),
-                },
-            }
-        }
-        None
-    }
-
-    /// Starts a child for a connection. It is served with the rules as they are now. Gives a time
-    /// to pause, if the system has no room for a child.
-    fn connection_came(&mut self, stream: TcpStream, remote: SocketAddr) -> Option<Duration> {
-        let (came, from) = (Instant::now(), Place::of(remote.ip()));
-        self.tally.came(came, from);
-        self.status(self.tally.children() + 1);
-        if let Some(rules) = &mut self.service.rules {
-            rules.refresh();
-        }
-        let (service, tally) = (&self.service, &self.tally);
-        let child = fork::child(|| {
-            let served = service.serve(&stream, remote, |limits| tally.counts(came, from, limits));
-            let Err(die) = served;
-            self.say(&die.text);
-            die.code
-        });
-        match child {
-            Ok(pid) => {
-                self.tally.started(pid, from);
-                None
-            }
-            Err(why) => {
-                self.say(&dropped("fork", &why).text);
-                self.status(self.tally.children());
-                Some(PAUSE)
-            }
-        }
-    }
-
-    /// Says why nothing can be accepted, unless it has been said just before.
-    fn accept_failed(&mut self, why: &io::Error) -> Duration {
-        if self.complained.is_none_or(|said| said.elapsed() > QUIET) {
-            self.complained = Some(Instant::now());
-            self.say(&format!("warning: unable to accept: {}", errno::words(why)));
-        }
-        PAUSE
-    }
-
-    /// Logs how many children there are.
-    fn status(&self, children: usize) {
-        if self.verbosity > 1 {
-            say::line(format_args!("status: {children}/{}", self.limit));
-        }
-    }
-
-    /// Says what goes wrong, if it may.
-    fn say(&self, text: &str) {
-        if self.verbosity > 0 && !text.is_empty() {
-            say::line(text);
-        }
-    }
+    Server::new(verbosity, limit, service, listener, signals)?.run()
 }
 
 /// Groups, gid, uid; `None` stays as it is.

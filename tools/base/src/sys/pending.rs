@@ -1,0 +1,42 @@
+//! Signals that are held back and read as events: nothing runs when they come, no call is
+//! interrupted. What a child inherits are blocked signals: it must unblock them.
+
+use super::check;
+use super::fd::read;
+use super::signal::{Signal, empty_set, mask};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// Signals that are held back.
+pub struct Pending {
+    fd: OwnedFd,
+}
+
+impl Pending {
+    /// Holds these signals back from now on. One that is ignored does not even come.
+    pub fn hold(signals: &[Signal]) -> io::Result<Self> {
+        let mut held = empty_set();
+        for &signal in signals {
+            // SAFETY: adds to a set of this frame.
+            check(unsafe { libc::sigaddset(&mut held, signal) })?;
+        }
+        let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+        // SAFETY: the kernel reads the set.
+        let fd = check(unsafe { libc::signalfd(-1, &held, flags) })?;
+        // SAFETY: fresh from signalfd and owned by nobody else.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        mask(libc::SIG_BLOCK, &held)?;
+        Ok(Pending { fd })
+    }
+
+    /// Readable when a signal has come.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Takes what has come so far: at most one of each kind is kept.
+    pub fn take(&self) {
+        // One that is not there is no failure.
+        let _ = read(self.fd.as_fd(), &mut [0; 8 * size_of::<libc::signalfd_siginfo>()]);
+    }
+}
