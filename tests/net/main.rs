@@ -1,6 +1,7 @@
 //! The tests of the network programs, one module per program.
 
 mod answering;
+mod certificates;
 mod crowd;
 mod proxies;
 mod server;
@@ -30,6 +31,7 @@ mod tcpclient;
 mod tcplisten;
 mod tcplog;
 mod tcpserver;
+mod tlsd;
 mod unixcat;
 mod unixclient;
 mod unixserver;

@@ -82,6 +82,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tcpserver", &["-1v", "::1", "0", "true"]),
     ("unixcat", &["no-socket"]),
     ("unixclient", &["no-socket", "true"]),
+    ("tlsd", &["true"]),
     ("unixserver", &["socket", "true"]),
 ];
 

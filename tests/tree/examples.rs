@@ -164,6 +164,10 @@ tcpserver_connections_total{verdict=\"ok\",status=\"0\"} 1
     ("tcpserver.1 2", "rules \"$(cat example)\"; tcprulescheck /etc/tcp.smtp.cdb 10.1.2.3",
         "RELAYCLIENT=\n"),
     ("tcpserver.1 3", "stays '^[0-9]' sh -c 'tcpcat 127.0.0.1 $(cat said)'", "UTC"),
+    ("tlsd.1", "certificate; stays status: ask_tls", "\n221 "),
+    ("tlsd.1 2", "./example; cp /var/qmail/control/tlsticketkey old; ./example; \
+        new=/var/qmail/control/tlsticketkey; \
+        tail -c 40 $new | cmp -n 40 - old; wc -c <$new", "80\n"),
     ("unixcat.1", "unixserver /run/greet echo hello & soon test -S /run/greet; ./example",
         "hello\n"),
     ("unixclient.1", "unixserver /run/greet head -n 1 & soon test -S /run/greet; ./example",

@@ -51,6 +51,13 @@ ask_as_proxy() {
     tcpclient -RHl0 "$1" "$2" mconnect-io
 }
 
+# certificate: the mail server's, and its key. ask_tls: somebody who asks for one over TLS.
+certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -subj /CN=mail.example.com -keyout /etc/ssl/mail.key -out /etc/ssl/mail.pem 2>/tmp/openssl
+}
+ask_tls() { echo QUIT | openssl s_client -quiet -connect 127.0.0.1:465 2>/dev/null; }
+
 # rules TEXT: the mail server's.
 rules() { echo "$1" >/etc/tcp.smtp; tcprules /etc/tcp.smtp.cdb /etc/tcp.smtp.tmp </etc/tcp.smtp; }
 

@@ -32,6 +32,14 @@ impl Env {
         self.entries.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
     }
 
+    /// The names of all entries, those without `=` left out.
+    pub fn names(&self) -> impl Iterator<Item = &OsStr> {
+        self.entries.iter().filter_map(|entry| {
+            let end = entry.iter().position(|byte| *byte == b'=')?;
+            Some(OsStr::from_bytes(&entry[..end]))
+        })
+    }
+
     /// Sets a variable: replaces its first entry and removes further ones, or appends. A NUL ends
     /// the value, as it would for the child.
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
@@ -86,6 +94,7 @@ mod tests {
         env.set("A", "4").unset("C").set("AB", "x\0y");
         assert_eq!(env.entries, [&b"A=4"[..], b"odd", b"B=2", b"AB=x"]);
         assert_eq!(env.get("AB"), Some(&b"x"[..]));
+        assert_eq!(env.names().collect::<Vec<_>>(), ["A", "B", "AB"]);
         env.put("A", None::<&str>);
         assert_eq!(env.get("A"), None);
     }

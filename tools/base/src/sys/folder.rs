@@ -24,6 +24,12 @@ impl Folder {
         open_at(self.0.as_raw_fd(), name.as_ref(), how, 0).map(Folder)
     }
 
+    /// Opens a file for reading. A link fails (ELOOP).
+    pub fn file(&self, name: impl AsRef<OsStr>) -> io::Result<File> {
+        let how = libc::O_RDONLY | libc::O_NOFOLLOW;
+        open_at(self.0.as_raw_fd(), name.as_ref(), how, 0).map(File::from)
+    }
+
     /// Creates a file for writing. Whatever has the name already, a dangling link too, makes it
     /// fail (EEXIST).
     pub fn create(&self, name: impl AsRef<OsStr>, mode: u32) -> io::Result<File> {
@@ -59,6 +65,17 @@ impl Folder {
             Err(why) if why.raw_os_error() == Some(libc::EINVAL) => Ok(()),
             other => other.map(drop),
         }
+    }
+}
+
+/// Makes a folder the root of all paths of this process, for good, and its current folder. Only
+/// for root.
+pub fn become_root(path: &Path) -> io::Result<()> {
+    let path = string(path.as_os_str())?;
+    // SAFETY: NUL-ended strings that live until the calls return.
+    unsafe {
+        check(libc::chroot(path.as_ptr()))?;
+        check(libc::chdir(c"/".as_ptr())).map(drop)
     }
 }
 

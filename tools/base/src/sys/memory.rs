@@ -1,8 +1,10 @@
 //! Memory: a program that gets no more of it says so and ends with its code; std would have it
 //! die of a signal.
 
+use super::check;
 use super::start::{exit_at_once, program};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
 /// The exit code of a program that gets no memory.
@@ -21,6 +23,13 @@ pub fn end_silently_with(code: u8) {
 #[cfg_attr(not(test), global_allocator)]
 #[cfg_attr(test, allow(dead_code))]
 static MEMORY: Memory = Memory;
+
+/// Keeps the memory of this process from other processes of the same user, and out of core dumps,
+/// until it becomes another program.
+pub fn keep_secret() -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) }).map(drop)
+}
 
 /// The system's memory, which never says no: where it would, the program ends.
 struct Memory;

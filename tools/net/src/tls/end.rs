@@ -3,11 +3,13 @@
 
 use base::sys::poll::Wait;
 use base::sys::{fd, socket};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// So many bytes a pipe takes without waiting once it takes any (PIPE_BUF).
 const PIECE: usize = 4096;
+/// Pieces that are not longer together are copied to be written at once.
+const TOGETHER: usize = 16384;
 
 /// A descriptor and how to use it without waiting.
 #[derive(Debug)]
@@ -90,6 +92,21 @@ impl Write for End {
             Kind::Ours => fd::write(self.fd.as_fd(), bytes),
             Kind::Shared => fd::write(self.fd.as_fd(), &bytes[..bytes.len().min(PIECE)]),
         }
+    }
+
+    /// Several pieces in one write: a handshake is made of small ones.
+    fn write_vectored(&mut self, pieces: &[IoSlice]) -> io::Result<usize> {
+        if let [piece] = pieces {
+            return self.write(piece);
+        }
+        let mut together = Vec::new();
+        for piece in pieces {
+            if !together.is_empty() && together.len() + piece.len() > TOGETHER {
+                break;
+            }
+            together.extend_from_slice(piece);
+        }
+        self.write(&together)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -2,17 +2,32 @@
 //!
 //! ```text
 //! pem ciphers names      files, cipher strings, host names  -> what rustls takes
+//! x509 facts             certificates, connections          -> what programs are told
 //! end                    descriptors that do not wait, without a flag that others would feel
 //! pump                   bytes between a connection and a program: handshake, then both ways
+//! certificates           those of a server: which file for which host
+//! client_certificates    those of clients: which are good
+//! tickets                sessions that are resumed, whichever process serves the client
+//! server                 all that one server's connection needs, and its life
+//! control                how a program and that server talk (UCSPI-TLS)
+//! child                  the server as a child of the process that becomes the program
 //! ```
 
+pub mod certificates;
+pub mod child;
 pub mod ciphers;
+pub mod client_certificates;
+pub mod control;
 pub mod end;
+pub mod facts;
 pub mod names;
 pub mod pem;
 pub mod pump;
+pub mod server;
 #[cfg(test)]
 mod testing;
+pub mod tickets;
+pub mod x509;
 
 use rustls::crypto::{CryptoProvider, ring};
 use std::sync::Arc;

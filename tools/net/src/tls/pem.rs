@@ -10,6 +10,8 @@ use std::io::{self, Read};
 
 /// No file is longer: the certificate authorities of a whole system take a quarter of a megabyte.
 const LONGEST: u64 = 16 << 20;
+/// Most files are shorter, and read at once.
+const USUAL: usize = 8192;
 
 /// What a file holds.
 #[derive(Debug, Default)]
@@ -56,7 +58,7 @@ impl fmt::Display for Unusable {
 
 /// Reads all of a file.
 pub fn read(file: impl Read) -> Result<Pem, Unusable> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(USUAL);
     file.take(LONGEST).read_to_end(&mut text).map_err(Unusable::Unread)?;
     parse(&text)
 }
@@ -87,6 +89,24 @@ pub fn parse(text: &[u8]) -> Result<Pem, Unusable> {
 fn has_locked_key(text: &[u8]) -> bool {
     let marks = ["-----BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED"];
     marks.iter().any(|mark| memmem::find(text, mark.as_bytes()).is_some())
+}
+
+/// A certificate in PEM, as OpenSSL writes it.
+pub fn text(certificate: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in certificate.chunks(48) {
+        for group in line.chunks(3) {
+            let bits =
+                (0..3).fold(0, |all, at| all << 8 | group.get(at).map_or(0, |b| usize::from(*b)));
+            for at in 0..4 {
+                let digit = DIGITS[bits >> (18 - 6 * at) & 63];
+                text.push(if at > group.len() { '=' } else { char::from(digit) });
+            }
+        }
+        text.push('\n');
+    }
+    text + "-----END CERTIFICATE-----\n"
 }
 
 impl Pem {
@@ -120,6 +140,15 @@ mod tests {
         let found = parse(text.as_bytes()).unwrap();
         assert_eq!(found.certificates, [vec![0, 1, 2].into(), vec![0, 1, 2].into()]);
         assert_eq!(found.key().unwrap().secret_der(), [3, 4, 5]);
+    }
+
+    #[test]
+    fn text_is_read_again() {
+        for length in 0..100 {
+            let bytes = Random::new(length).bytes(length as usize);
+            let found = parse(text(&bytes).as_bytes()).unwrap();
+            assert_eq!(found.certificates, [bytes.into()]);
+        }
     }
 
     #[test]
