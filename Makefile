@@ -49,7 +49,7 @@ ORIGINALS = $(CURDIR)/target/originals
 original  = $(notdir $(wildcard $(addprefix $(ORIGINALS)/,$(basename $(notdir $(wildcard tests/$1/*.rs))))))
 modules   = $(addsuffix ::,$(subst @,_at,$(subst -,_,$(call original,$1))))
 originals:
-	$(foreach f,rules net supervise,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) &&)) :
+	$(foreach f,rules net supervise mail,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) &&)) :
 
 # Whoever installs with sudo may have no cargo: then what was built before is installed.
 install: $(if $(shell command -v cargo),all)

@@ -3,15 +3,23 @@
 mod installation;
 mod netstrings;
 mod sending;
+mod site;
 
 mod accidents;
 mod accounts;
 mod bounces;
 mod deliveries;
+#[path = "dot-forward.rs"]
+mod dot_forward;
+mod fastforward;
 mod forward;
 mod home;
 mod maildirmake;
+mod newaliases;
+mod newinclude;
 mod preline;
+mod printforward;
+mod printmaillist;
 #[path = "qmail-clean.rs"]
 mod qmail_clean;
 #[path = "qmail-getpw.rs"]
@@ -51,4 +59,6 @@ mod qmail_smtpd;
 #[path = "qmail-start.rs"]
 mod qmail_start;
 mod sendmail;
+mod setforward;
+mod setmaillist;
 mod splogger;

@@ -18,8 +18,10 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("argv0", &["true", "name"]),
     ("confine", &["-n", "net", "true"]),
     ("delcr", &[]),
+    ("dot-forward", &["forward"]),
     ("envdir", &["env", "true"]),
     ("envuidgid", &["nobody", "true"]),
+    ("fastforward", &["rules.cdb"]),
     ("fghack", &["true"]),
     ("fixcrio", &["true"]),
     ("forward", &["x@b.example"]),
@@ -27,8 +29,12 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("mconnect-io", &[]),
     ("multicat", &["-s", "-1h", "."]),
     ("multilog", &["t", "./log"]),
+    ("newaliases", &[]),
+    ("newinclude", &["forward"]),
     ("pgrphack", &["true"]),
     ("preline", &["true"]),
+    ("printforward", &[]),
+    ("printmaillist", &[]),
     ("proxyin", &["true"]),
     ("proxyout", &["-1", "true"]),
     ("qmail-clean", &[]),
@@ -54,7 +60,9 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("readproctitle", &["......................"]),
     ("recordio", &["true"]),
     ("sendmail", &["x@b.example"]),
+    ("setforward", &["new.cdb", "new.tmp"]),
     ("setlock", &["lock", "true"]),
+    ("setmaillist", &["new.bin", "new.tmp"]),
     ("setuidgid", &["nobody", "true"]),
     ("softlimit", &["-c", "0", "true"]),
     ("splogger", &["tag"]),
@@ -100,7 +108,8 @@ const SURROUNDINGS: [(&str, &str); 9] = [
 ];
 
 /// Variables that programs read, each set to what is no text.
-const VARIABLES: [&str; 24] = [
+const VARIABLES: [&str; 26] = [
+    "DEFAULT",
     "DTLINE",
     "EXT",
     "HOME",
@@ -124,6 +133,7 @@ const VARIABLES: [&str; 24] = [
     "TCPREMOTEIP",
     "TCPREMOTEPORT",
     "TZ",
+    "UFLINE",
     "USER",
 ];
 
@@ -186,7 +196,7 @@ fn complaints(name: &str, words: &[&str]) -> Vec<String> {
     let rules = b"127.0.0.1:allow\n:deny\n";
     home.control("smtproutes", ":127.0.0.1:1\n").write("env/NAME", "value\n");
     home.write("service/run", "#!/bin/sh\nexec sleep 1\n");
-    home.place().dir("services");
+    home.write("forward", "nobody@b.example\n").place().dir("services");
     home.give("");
     let compiled = tests::fed(
         home.program("tcprules").args(["rules.cdb", "rules.tmp"]).current_dir(home.home()),

@@ -115,8 +115,8 @@ impl Map {
     }
 }
 
-/// Without spaces and tabs at its end.
-fn trimmed(line: &[u8]) -> &[u8] {
+/// A line without the spaces and tabs at its end.
+pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |at| at + 1);
     &line[..end]
 }

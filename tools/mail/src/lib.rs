@@ -3,15 +3,19 @@
 
 pub mod address;
 pub mod address_list;
+pub mod alias_line;
+pub mod aliases;
 pub mod assign;
 pub mod caller;
 pub mod compose;
 pub mod control;
 pub mod conversation;
+pub mod default_hosts;
 pub mod delivery;
 pub mod dot_qmail;
 pub mod exchangers;
 pub mod field;
+pub mod forwarding;
 pub mod hops;
 pub mod host_rules;
 pub mod incoming;
@@ -20,6 +24,7 @@ pub mod mbox;
 pub mod netstring;
 pub mod own_addresses;
 pub mod peer;
+pub mod program_exit;
 pub mod rcpthosts;
 pub mod received;
 pub mod routes;
