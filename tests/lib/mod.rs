@@ -26,7 +26,7 @@ mod user;
 
 pub use dns::{Dns, dns};
 pub use page::{codes, codes_in, section};
-pub use program::{bin, fed, fed_within, original, program, ran, redirected, shown};
+pub use program::{behind, bin, fed, fed_within, original, program, ran, redirected, shown};
 pub use random::Random;
 pub use running::{Running, start, start_on};
 pub use scratch::{Scratch, scratch};

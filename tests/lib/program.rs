@@ -77,7 +77,7 @@ pub fn redirected(redirections: &str, command: &Command) -> Command {
 
 /// One command in front of another: its words, then the other's, in the other's environment and
 /// folder. Its standard input is empty until it is fed.
-pub(crate) fn behind(mut front: Command, command: &Command) -> Command {
+pub fn behind(mut front: Command, command: &Command) -> Command {
     front.env_clear().stdin(Stdio::null());
     front.arg(command.get_program()).args(command.get_args());
     front.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
