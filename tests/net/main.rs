@@ -5,6 +5,7 @@ mod certificates;
 mod crowd;
 mod proxies;
 mod server;
+mod tls_server;
 
 mod addcr;
 mod argv0;
@@ -16,6 +17,8 @@ mod finger_at;
 mod fixcrio;
 #[path = "http@.rs"]
 mod http_at;
+#[path = "https@.rs"]
+mod https_at;
 mod mconnect;
 #[path = "mconnect-io.rs"]
 mod mconnect_io;
@@ -23,6 +26,9 @@ mod proxyin;
 mod proxyout;
 mod rblsmtpd;
 mod recordio;
+mod sslcat;
+mod sslclient;
+mod sslconnect;
 #[path = "tcp-env.rs"]
 mod tcp_env;
 mod tcpaccess;
@@ -31,6 +37,7 @@ mod tcpclient;
 mod tcplisten;
 mod tcplog;
 mod tcpserver;
+mod tlsc;
 mod tlsd;
 mod unixcat;
 mod unixclient;

@@ -48,6 +48,8 @@ const HOW: &[(&str, &str, &str)] = &[
     ("fixcrio.1", "stays status: ask", "\n221 "),
     ("forward.1", "deliver; waiting", "\nTx@example.org\n"),
     ("forward.1 2", "./example; waiting", "\nTx@example.org\n"),
+    ("https@.1", "certificate; secured 9100 printf 'HTTP/1.0 200 OK\r\n\r\nnode_load1 0.5\n'; \
+        ./example", "node_load1 0.5\n"),
     ("http@.1", "host 9100 printf 'HTTP/1.0 200 OK\r\n\r\nnode_load1 0.5\n'; ./example",
         "node_load1 0.5\n"),
     ("maildirmake.1", "./example; cd; ls -d Maildir/*; cat .qmail",
@@ -124,6 +126,9 @@ const HOW: &[(&str, &str, &str)] = &[
     ("setuidgid.8 3", "stays up", "server up: www  \n"),
     ("softlimit.8", "stays up", "server up: www  \n"),
     ("splogger.8", "./example & soon runs splogger; soon runs qmail-send", ""),
+    ("sslcat.1", "certificate; secured 4000 echo backup; ./example; cat home.tar", "backup\n"),
+    ("sslclient.1", "certificate; secured 465 qmail-smtpd; ./example", "220 "),
+    ("sslconnect.1", "certificate; secured 465 qmail-smtpd; ./example", "\n221 "),
     ("supervise.8", "rm -r /etc/echo /service/*; svscan /service >/tmp/svscan 2>&1 & ./example; \
         soon grep status: /var/log/echo/current; \
         tcpclient -RHl0 127.0.0.1 7 sh -c 'echo hello >&7; head -n 1 <&6'", "hello\n"),
@@ -183,6 +188,7 @@ tcpserver_connections_total{verdict=\"ok\",status=\"0\"} 1
     ("tlsd.1 2", "./example; cp /var/qmail/control/tlsticketkey old; ./example; \
         new=/var/qmail/control/tlsticketkey; \
         tail -c 40 $new | cmp -n 40 - old; wc -c <$new", "80\n"),
+    ("tlsc.1", "certificate; secured 465 qmail-smtpd; ./example", "220 "),
     ("unixcat.1", "unixserver /run/greet echo hello & soon test -S /run/greet; ./example",
         "hello\n"),
     ("unixclient.1", "unixserver /run/greet head -n 1 & soon test -S /run/greet; ./example",

@@ -58,6 +58,13 @@ certificate() {
 }
 ask_tls() { echo QUIT | openssl s_client -quiet -connect 127.0.0.1:465 2>/dev/null; }
 
+# secured PORT PROGRAM: a server over TLS, with that certificate.
+secured() {
+  port=$1
+  shift
+  host "$port" env CERTFILE=/etc/ssl/mail.pem KEYFILE=/etc/ssl/mail.key tlsd "$@"
+}
+
 # rules TEXT: the mail server's.
 rules() { echo "$1" >/etc/tcp.smtp; tcprules /etc/tcp.smtp.cdb /etc/tcp.smtp.tmp </etc/tcp.smtp; }
 

@@ -127,6 +127,12 @@ impl Call {
         Ok((stream, connection))
     }
 
+    /// How long a server may take for what comes after connecting: as long as for that.
+    pub fn patience(&self) -> Duration {
+        let [first, second] = self.limits;
+        Duration::from_secs(first.saturating_add(second))
+    }
+
     /// The last words, unless nothing is to be said.
     pub fn last_words(&self, die: Die) -> Die {
         if self.verbosity == 0 { Die::silent(die.code) } else { die }

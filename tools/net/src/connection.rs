@@ -68,6 +68,23 @@ impl Connection {
         env.put("TCP6INTERFACE", self.interface().as_deref().map(OsStr::from_bytes));
     }
 
+    /// As [`Connection::set_variables`] for one that is secured: PROTO=SSL and SSL*. With `tcp`, it
+    /// is one of TCP too, and PROTO says that.
+    pub fn set_ssl_variables(&self, env: &mut Env, tcp: bool) {
+        let ends = [(self.local, &self.local_host), (self.remote, &self.remote_host)];
+        for (at, (end, host)) in ends.into_iter().enumerate() {
+            env.set(format!("SSL{}", IP[at]), ip(end, self.mapped));
+            env.set(format!("SSL{}", PORT[at]), end.port().to_string());
+            env.put(format!("SSL{}", HOST[at]), host.as_deref().map(OsStr::from_bytes));
+        }
+        env.put("SSLREMOTEINFO", self.info.as_deref().map(OsStr::from_bytes));
+        if tcp {
+            self.set_variables(env);
+        } else {
+            env.set("PROTO", "SSL");
+        }
+    }
+
     /// The interface on which a link-local connection holds.
     fn interface(&self) -> Option<Vec<u8>> {
         match self.remote {

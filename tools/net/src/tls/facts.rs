@@ -2,7 +2,7 @@
 
 use super::ciphers;
 use super::pem;
-use super::x509::{self, Certificate, EMAIL, Name, PARTS};
+use super::x509::{self, COMMON_NAME, Certificate, EMAIL, Name, PARTS};
 use rustls::pki_types::CertificateDer;
 use rustls::{CommonState, ProtocolVersion};
 
@@ -89,7 +89,7 @@ impl Facts {
                 }
                 if let Some(read) = chain.first().and_then(|own| x509::read(own)) {
                     self.add("SSL_CLIENT_S_DN", read.subject.line());
-                    if let Some(name) = read.subject.part(CN) {
+                    if let Some(name) = read.subject.part(COMMON_NAME) {
                         self.add("SSL_CLIENT_S_DN_CN", safe(&name));
                     }
                 }
@@ -133,9 +133,6 @@ impl Facts {
         }
     }
 }
-
-/// The common name, 2.5.4.3.
-const CN: &[u8] = b"\x55\x04\x03";
 
 /// As OpenSSL calls it.
 fn version(tls: &CommonState) -> &'static str {

@@ -11,11 +11,14 @@
 //! server                 all that one server's connection needs, and its life
 //! control                how a program and that server talk (UCSPI-TLS)
 //! child                  the server as a child of the process that becomes the program
+//! trust                  certificates of authorities: a file, a folder, the system
+//! client                 what a client demands of a server, and shows it
 //! ```
 
 pub mod certificates;
 pub mod child;
 pub mod ciphers;
+pub mod client;
 pub mod client_certificates;
 pub mod control;
 pub mod end;
@@ -27,6 +30,7 @@ pub mod server;
 #[cfg(test)]
 mod testing;
 pub mod tickets;
+pub mod trust;
 pub mod x509;
 
 use rustls::crypto::{CryptoProvider, ring};

@@ -1,7 +1,11 @@
 //! What an X.509 certificate says (RFC 5280), as far as programs are told of it. Nothing here
 //! decides whom to trust.
 
+use base::date::Date;
 use std::borrow::Cow;
+
+/// The common name in a [`Name`]: 2.5.4.3.
+pub const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 
 /// The fields of a certificate.
 #[derive(Debug)]
@@ -40,6 +44,17 @@ const MAIL: u8 = 0x81;
 const UTC_TIME: u8 = 0x17;
 /// 2.5.29.17.
 const ALTERNATIVE_NAMES: &[u8] = b"\x55\x1d\x11";
+
+impl Certificate<'_> {
+    /// Whether it is valid at this Unix time.
+    pub fn is_valid_at(&self, seconds: u64) -> bool {
+        let Date { year, month, day, hour, minute, second, .. } = Date::utc(seconds as i64);
+        let month = month + 1;
+        let now = format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
+        let moments = [&self.start, &self.end].map(Time::moment);
+        matches!(moments, [Some(from), Some(to)] if (&from[..]..=&to[..]).contains(&now.as_bytes()))
+    }
+}
 
 /// Reads a certificate in DER. `None` if it is none.
 pub fn read(der: &[u8]) -> Option<Certificate<'_>> {
@@ -133,6 +148,16 @@ pub struct Time<'a> {
 }
 
 impl Time<'_> {
+    /// `20260131235959Z`, so that moments can be compared. `None` if it is no time.
+    pub fn moment(&self) -> Option<[u8; 15]> {
+        let century: &[u8] = match (self.short, self.digits) {
+            (false, _) => b"",
+            (true, [b'5'..=b'9', ..]) => b"19",
+            (true, _) => b"20",
+        };
+        [century, self.digits].concat().try_into().ok()
+    }
+
     /// `Jan 31 23:59:59 2026 GMT`. `None` if it is no time.
     pub fn shown(&self) -> Option<String> {
         let months: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -299,8 +324,18 @@ mod tests {
         assert_eq!(read.subject.line(), "/CN=mail.example");
         assert_eq!(read.start.shown().as_deref(), Some("Jan  1 00:00:00 2020 GMT"));
         assert_eq!(read.end.shown().as_deref(), Some("Jan  1 00:00:00 2120 GMT"));
+        let valid = [1577836799, 1577836800, 4733510400, 4733510401].map(|at| read.is_valid_at(at));
+        assert_eq!(valid, [false, true, true, false]);
         let algorithms = [read.key, read.signature].map(algorithm);
         assert_eq!(algorithms, ["id-ecPublicKey", "ecdsa-with-SHA256"]);
+    }
+
+    #[test]
+    fn short_times_have_their_century() {
+        let moment = |digits| Time { short: true, digits }.moment();
+        assert_eq!(moment(b"500101000000Z"), Some(*b"19500101000000Z"));
+        assert_eq!(moment(b"491231235959Z"), Some(*b"20491231235959Z"));
+        assert_eq!(moment(b"4912312359Z"), None);
     }
 
     #[test]
