@@ -1,0 +1,196 @@
+//! Many services: how long until all are up, what it costs to keep them, how soon one that is
+//! killed is back.
+
+use crate::process::{cpu, pss};
+use crate::{OTHERS, median, other, ours, verdict};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::fs;
+use std::io::{PipeReader, Read, pipe};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::{LIMIT, Scratch, scratch, until};
+
+/// A byte when it starts: services have the standard output of the scanner.
+const RUN: &str = "#!/bin/sh\necho\nexec sleep 1000000\n";
+
+/// Services that are killed to see them come back.
+const KILLED: usize = 20;
+
+/// Who keeps services.
+struct Keeper {
+    whose: &'static str,
+    /// The program that looks after a folder of services, and its words before that.
+    scanner: (String, &'static [&'static str]),
+    /// The program that looks after one service.
+    supervisor: &'static str,
+    /// Where its own programs are.
+    path: String,
+}
+
+fn keepers() -> Vec<Keeper> {
+    let ours_are = Path::new(&ours("svscan")).parent().unwrap().display().to_string();
+    let path = |first: &str| format!("{first}:/usr/bin:/bin");
+    let mut keepers = vec![Keeper {
+        whose: "catena",
+        scanner: (ours("svscan"), &[]),
+        supervisor: "supervise",
+        path: path(&ours_are),
+    }];
+    let others: [(&str, &str, &[&str], &str); 3] = [
+        ("daemontools", "svscan", &[], "supervise"),
+        ("runit", "runsvdir", &["-P"], "runsv"),
+        ("s6", "s6-svscan", &[], "s6-supervise"),
+    ];
+    for (whose, scanner, words, supervisor) in others {
+        if let Some(program) = other(scanner) {
+            let scanner = (program, words);
+            keepers.push(Keeper { whose, scanner, supervisor, path: path(OTHERS) });
+        }
+    }
+    keepers
+}
+
+/// What was measured of one of them.
+struct Figures {
+    up: Duration,
+    /// Bytes per service.
+    pss: u64,
+    /// Of all its processes, per second.
+    idle: Duration,
+    restart: Duration,
+}
+
+/// Compares them with so many services.
+pub fn services(count: usize, short: bool) {
+    println!(
+        "\n{:<30}{:>12}{:>12}{:>14}{:>12}",
+        format!("{count} services"),
+        "up ms",
+        "PSS kB each",
+        "idle us/s",
+        "restart ms"
+    );
+    let mut measured = Vec::new();
+    for keeper in keepers() {
+        let figures = measure(&keeper, count, short);
+        println!(
+            "{:<30}{:>12.0}{:>12.1}{:>14.0}{:>12.1}",
+            keeper.whose,
+            figures.up.as_secs_f64() * 1e3,
+            figures.pss as f64 / 1024.0,
+            figures.idle.as_secs_f64() * 1e6,
+            figures.restart.as_secs_f64() * 1e3
+        );
+        measured.push((keeper.whose, figures));
+    }
+    let ours = &measured[0].1;
+    println!("  {}", verdict("PSS at most 100 kB", ours.pss <= 100 * 1024));
+    println!("  {}", verdict("idle CPU 0", ours.idle.is_zero()));
+    if let Some((_, theirs)) = measured.iter().find(|(whose, _)| *whose == "runit") {
+        let ratio = ours.restart.as_secs_f64() / theirs.restart.as_secs_f64();
+        // What is within a tenth is noise.
+        println!("  {} ({ratio:.2})", verdict("restart no slower than runit", ratio <= 1.1));
+    }
+}
+
+fn measure(keeper: &Keeper, count: usize, short: bool) -> Figures {
+    let place = scratch();
+    let names: Vec<String> = (0..count).map(|number| format!("{number:04}")).collect();
+    place.script("run", RUN);
+    for name in &names {
+        place.dir(format!("services/{name}"));
+        // one file for all: it is the keeper that is measured
+        fs::hard_link(place.join("run"), place.join(format!("services/{name}/run"))).unwrap();
+    }
+    let (mut crowd, up) = Crowd::start(keeper, &place, count);
+    let pids = crowd.keepers(keeper);
+    assert!(pids.len() > count, "{} processes of {}", pids.len(), keeper.whose);
+    let supervisors = &pids[1..];
+    let pss = supervisors.iter().map(|pid| pss(*pid)).sum::<u64>() / count as u64;
+    let window = Duration::from_secs(if short { 2 } else { 10 });
+    let before: Duration = pids.iter().map(|pid| cpu(*pid)).sum();
+    std::thread::sleep(window);
+    let after: Duration = pids.iter().map(|pid| cpu(*pid)).sum();
+    let idle = (after - before) / window.as_secs() as u32;
+    let restart = median((0..KILLED).map(|index| crowd.restart(&names[index])).collect());
+    Figures { up, pss, idle, restart: Duration::from_secs_f64(restart) }
+}
+
+/// Services that are kept, until this is dropped.
+struct Crowd<'a> {
+    scanner: Child,
+    starts: PipeReader,
+    place: &'a Scratch,
+}
+
+impl<'a> Crowd<'a> {
+    /// Starts all services, and gives the time until all are up.
+    fn start(keeper: &Keeper, place: &'a Scratch, count: usize) -> (Crowd<'a>, Duration) {
+        let (starts, output) = pipe().unwrap();
+        let (program, words) = &keeper.scanner;
+        let mut command = Command::new(program);
+        command.args(*words).arg("services").current_dir(place.path());
+        command.env_clear().env("PATH", &keeper.path).process_group(0);
+        command.stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        let began = Instant::now();
+        let scanner = command.spawn().unwrap();
+        // the write end is closed here: if all ends, so does the reading
+        drop(command);
+        let mut crowd = Crowd { scanner, starts, place };
+        crowd.starts.read_exact(&mut vec![0; count]).unwrap();
+        (crowd, began.elapsed())
+    }
+
+    /// The scanner, and the processes that look after one service each.
+    fn keepers(&self, keeper: &Keeper) -> Vec<i32> {
+        let comm = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let keeps = |pid: &i32| comm(pid).trim_end() == keeper.supervisor;
+        let mut pids = vec![self.scanner.id() as i32];
+        pids.extend(self.processes().into_iter().filter(keeps));
+        pids
+    }
+
+    /// All processes that work in the folder.
+    fn processes(&self) -> Vec<i32> {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let here = |pid: &i32| {
+            let folder = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+            folder.starts_with(self.place.path())
+        };
+        pids.filter(here).collect()
+    }
+
+    /// Kills a service that has lived for a while; seconds until it has started again.
+    fn restart(&mut self, name: &str) -> f64 {
+        let folder = self.place.join("services").join(name);
+        let is_service = |pid: &i32| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            let here = fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|here| here == folder);
+            here && comm == "sleep\n"
+        };
+        let pid = self.processes().into_iter().find(is_service).unwrap();
+        let began = Instant::now();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        self.starts.read_exact(&mut [0]).unwrap();
+        began.elapsed().as_secs_f64()
+    }
+}
+
+impl Drop for Crowd<'_> {
+    fn drop(&mut self) {
+        // the scanner first, so that nothing is started again
+        let _ = killpg(Pid::from_raw(self.scanner.id() as i32), Signal::SIGKILL);
+        let _ = self.scanner.wait();
+        until(LIMIT, "nothing runs any more", || {
+            let left = self.processes();
+            for pid in &left {
+                let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            }
+            left.is_empty()
+        });
+    }
+}
