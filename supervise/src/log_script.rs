@@ -117,6 +117,13 @@ impl Script {
     }
 }
 
+impl Script {
+    /// A log puts something in front of each line.
+    pub fn prefixed(&self) -> bool {
+        self.logs.iter().any(|(_, settings)| !settings.prefix.is_empty())
+    }
+}
+
 fn leading(digits: &[u8]) -> u64 {
     number::leading(digits).unwrap_or(0)
 }
@@ -157,6 +164,36 @@ impl Stamp {
                 line.extend_from_slice(text.as_bytes());
             }
         }
+    }
+}
+
+/// A stamp for many lines in a row: what stays the same from one to the next is kept.
+pub struct Stamper {
+    stamp: Stamp,
+    second: u64,
+    label: [u8; tai64::LABEL],
+}
+
+impl Stamper {
+    /// For stamps of this kind.
+    pub fn new(stamp: Stamp) -> Stamper {
+        let now = clock::now();
+        Stamper { stamp, second: now.as_secs(), label: tai64::label(now) }
+    }
+
+    /// As [`Stamp::put`].
+    pub fn put(&mut self, line: &mut Vec<u8>) {
+        if self.stamp != Stamp::Tai64n {
+            return self.stamp.put(line);
+        }
+        let now = clock::now();
+        if now.as_secs() == self.second {
+            tai64::set_nanoseconds(&mut self.label, now.subsec_nanos());
+        } else {
+            *self = Stamper { stamp: self.stamp, second: now.as_secs(), label: tai64::label(now) };
+        }
+        line.extend_from_slice(&self.label);
+        line.push(b' ');
     }
 }
 

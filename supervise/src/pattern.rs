@@ -2,6 +2,9 @@
 
 use crate::glob;
 
+/// Bytes that are looked at one by one.
+const NEAR: usize = 16;
+
 /// A pattern of either kind.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Pattern {
@@ -41,17 +44,24 @@ pub fn matches(mut pattern: &[u8], mut line: &[u8]) -> bool {
         match pattern {
             [] => return line.is_empty(),
             [b'*'] => return true,
-            [b'*', next, ..] => match memchr::memchr(*next, line) {
+            [b'*', next, ..] => match find(*next, line) {
                 Some(at) => line = &line[at..],
                 None => return false,
             },
-            [byte, ..] => match line.strip_prefix(&[*byte]) {
-                Some(rest) => line = rest,
-                None => return false,
+            [byte, ..] => match line.split_first() {
+                Some((first, rest)) if first == byte => line = rest,
+                _ => return false,
             },
         }
         pattern = &pattern[1..];
     }
+}
+
+/// As memchr, which takes its time to begin: most of what is searched for is near.
+fn find(byte: u8, line: &[u8]) -> Option<usize> {
+    let near = line.len().min(NEAR);
+    let here = line[..near].iter().position(|found| *found == byte);
+    here.or_else(|| memchr::memchr(byte, &line[near..]).map(|at| near + at))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use base::{Args, Code, Result, Unable, say};
 use std::io::ErrorKind;
 use std::time::Instant;
 use supervise::log_dir::{Found, LogDir};
-use supervise::log_script::{Action, Script};
+use supervise::log_script::{Action, Script, Stamper};
 use supervise::patience::Patience;
 use supervise::pieces::pieces;
 use supervise::status_file::StatusFile;
@@ -61,6 +61,10 @@ struct Multilog {
     inside: bool,
     /// Numbers of the logs that the line goes to.
     chosen: Vec<usize>,
+    /// And of those that the line before it went to.
+    earlier: Vec<usize>,
+    /// Lines with their time stamps.
+    stamped: Vec<u8>,
 }
 
 impl Multilog {
@@ -81,8 +85,19 @@ impl Multilog {
         }
         let logs = found.into_iter().map(Found::take_over).collect::<Result<Vec<LogDir>>>()?;
         let head = Vec::with_capacity(WINDOW);
-        let (leaving, stamp, inside, chosen) = (false, 0, false, Vec::new());
-        Ok(Multilog { script, statuses, logs, signals, leaving, head, stamp, inside, chosen })
+        Ok(Multilog {
+            script,
+            statuses,
+            logs,
+            signals,
+            leaving: false,
+            head,
+            stamp: 0,
+            inside: false,
+            chosen: Vec::new(),
+            earlier: Vec::new(),
+            stamped: Vec::new(),
+        })
     }
 
     /// Waits for input, and handles what else happens first. `true`: there is input.
@@ -127,15 +142,50 @@ impl Multilog {
         self.head.is_empty() && !self.inside
     }
 
-    fn take(&mut self, input: &[u8]) {
-        for piece in pieces(input) {
+    /// Takes what was read: lines that are whole together, the others piece by piece.
+    fn take(&mut self, mut input: &[u8]) {
+        while !input.is_empty() {
+            let lines = if self.between_lines() { whole_lines(input) } else { b"" };
+            let lines = if self.script.prefixed() { b"" } else { lines };
+            self.take_lines(lines);
+            input = &input[lines.len()..];
+            let Some(piece) = pieces(input).next() else { return };
             if self.inside {
                 self.pass(piece);
                 self.inside = !piece.ends_with(b"\n");
             } else {
                 self.begin(piece);
             }
+            input = &input[piece.len()..];
         }
+    }
+
+    fn take_lines(&mut self, lines: &[u8]) {
+        let Some(stamp) = self.script.stamp else { return self.select(lines) };
+        let mut stamped = std::mem::take(&mut self.stamped);
+        let mut stamper = Stamper::new(stamp);
+        for line in pieces(lines) {
+            stamper.put(&mut stamped);
+            stamped.extend_from_slice(line);
+        }
+        self.select(&stamped);
+        stamped.clear();
+        self.stamped = stamped;
+    }
+
+    /// Decides on whole lines. Those in a row that go to the same logs are handed on together.
+    fn select(&mut self, lines: &[u8]) {
+        let (mut start, mut at) = (0, 0);
+        for line in pieces(lines) {
+            std::mem::swap(&mut self.chosen, &mut self.earlier);
+            self.decide(&line[..WINDOW.min(line.len() - 1)]);
+            if self.chosen != self.earlier {
+                hand_on(&mut self.logs, &self.earlier, &lines[start..at]);
+                start = at;
+            }
+            at += line.len();
+        }
+        hand_on(&mut self.logs, &self.chosen, &lines[start..]);
     }
 
     /// Takes a piece of a line that is not decided on yet, and decides if enough of it is there.
@@ -190,9 +240,7 @@ impl Multilog {
 
     /// Hands a later part of the line to its logs.
     fn pass(&mut self, part: &[u8]) {
-        for number in &self.chosen {
-            self.logs[*number].put(part);
-        }
+        hand_on(&mut self.logs, &self.chosen, part);
     }
 
     fn flush(&mut self) {
@@ -207,6 +255,17 @@ impl Multilog {
         }
         self.flush();
         self.logs.into_iter().for_each(LogDir::close);
+    }
+}
+
+/// What `input` begins with, up to the end of the last line that is whole.
+fn whole_lines(input: &[u8]) -> &[u8] {
+    &input[..memchr::memrchr(b'\n', input).map_or(0, |at| at + 1)]
+}
+
+fn hand_on(logs: &mut [LogDir], chosen: &[usize], part: &[u8]) {
+    for number in chosen {
+        logs[*number].put(part);
     }
 }
 

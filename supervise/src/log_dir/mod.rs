@@ -30,6 +30,9 @@ use std::time::Instant;
 /// Bytes that wait to be written.
 const BUFFER: usize = 65536;
 
+/// Bytes that are worth a write of their own.
+const MANY: usize = 16384;
+
 /// How far below its size a file is finished if a line ends there.
 const MARGIN: u64 = 2000;
 
@@ -96,18 +99,25 @@ impl LogDir {
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush();
         }
+        if bytes.len() >= MANY {
+            self.flush();
+            return self.write(bytes);
+        }
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Writes what was added.
     pub fn flush(&mut self) {
         let buffer = std::mem::take(&mut self.buffer);
-        let mut rest = &buffer[..];
-        while !rest.is_empty() {
-            rest = &rest[self.write_start(rest)..];
-        }
+        self.write(&buffer);
         self.buffer = buffer;
         self.buffer.clear();
+    }
+
+    fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            bytes = &bytes[self.write_start(bytes)..];
+        }
     }
 
     /// Writes as much as belongs into this file, and rotates if that fills it. Gives the number of

@@ -22,6 +22,13 @@ pub fn label(time: Duration) -> [u8; LABEL] {
     label
 }
 
+/// Gives a label other nanoseconds, less than 10^9.
+pub fn set_nanoseconds(label: &mut [u8; LABEL], nanoseconds: u32) {
+    for (digits, byte) in label[17..].chunks_exact_mut(2).zip(nanoseconds.to_be_bytes()) {
+        digits.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
 /// The hex digit of a number below 16. Computed, not looked up: so the digits of a label are made
 /// all at once.
 fn digit(number: u8) -> u8 {
@@ -61,6 +68,9 @@ mod tests {
     fn the_manuals_example() {
         let time = Duration::new(935467445, 787492500);
         assert_eq!(&label(time), b"@4000000037c219bf2ef02e94");
+        let mut other = label(Duration::new(935467445, 1));
+        set_nanoseconds(&mut other, 787492500);
+        assert_eq!(other, label(time));
         assert_eq!(unpack(&pack(time)), Some(time));
         assert_eq!(hex(b"4000000037c219bf"), Some(EPOCH + 935467445));
     }
