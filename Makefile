@@ -22,7 +22,7 @@ PACKAGES  = $(patsubst mail,mail queue,$(SUBSET))
 PROGRAMS  = $(basename $(notdir $(foreach p,$(PACKAGES),$(wildcard $p/src/bin/*.rs tools/$p/src/bin/*.rs))))
 SCRIPTS   = $(foreach p,$(PACKAGES),$(wildcard $p/src/scripts/* tools/$p/src/scripts/*))
 # These ask NSS, PAM or libcrypt, which work in dynamically linked programs only.
-SHARED    = qmail-getpw svscanboot
+SHARED    = checkpassword qmail-getpw svscanboot
 STATIC    = --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static","-C","link-arg=-Wl,-z,pack-relative-relocs"]'
 BUILD     = QMAILHOME='$(QMAILHOME)' cargo build --release --target $(HOST)
 bins      = $(if $(1),$(BUILD) $(2) $(addprefix --bin ,$(1)),@:)

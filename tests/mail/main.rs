@@ -1,6 +1,7 @@
 //! The tests of the mail programs, one module per program.
 
 mod installation;
+mod mailbox;
 mod netstrings;
 mod sending;
 mod site;
@@ -8,6 +9,7 @@ mod site;
 mod accidents;
 mod accounts;
 mod bounces;
+mod checkpassword;
 mod deliveries;
 #[path = "dot-forward.rs"]
 mod dot_forward;
@@ -34,6 +36,10 @@ mod qmail_lspawn;
 mod qmail_newmrh;
 #[path = "qmail-newu.rs"]
 mod qmail_newu;
+#[path = "qmail-pop3d.rs"]
+mod qmail_pop3d;
+#[path = "qmail-popup.rs"]
+mod qmail_popup;
 #[path = "qmail-qmqpc.rs"]
 mod qmail_qmqpc;
 #[path = "qmail-qmqpd.rs"]
@@ -58,6 +64,7 @@ mod qmail_showctl;
 mod qmail_smtpd;
 #[path = "qmail-start.rs"]
 mod qmail_start;
+mod reading;
 mod sendmail;
 mod setforward;
 mod setmaillist;

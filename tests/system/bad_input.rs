@@ -16,6 +16,7 @@ use tests::{Running, codes, original, start_on, tree};
 const PROGRAMS: &[(&str, &[&str])] = &[
     ("addcr", &[]),
     ("argv0", &["true", "name"]),
+    ("checkpassword", &["true"]),
     ("confine", &["-n", "net", "true"]),
     ("delcr", &[]),
     ("dot-forward", &["forward"]),
@@ -44,6 +45,8 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("qmail-lspawn", &["./Mailbox"]),
     ("qmail-newmrh", &[]),
     ("qmail-newu", &[]),
+    ("qmail-pop3d", &["Maildir"]),
+    ("qmail-popup", &["a.example", "true"]),
     ("qmail-qmqpc", &[]),
     ("qmail-qmqpd", &[]),
     ("qmail-qmtpd", &[]),

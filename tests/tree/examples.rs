@@ -31,6 +31,7 @@ const HOW: &[(&str, &str, &str)] = &[
     ("confine.8 2", "stays status: letter", "250 ok "),
     ("confine.8 3", "smtp; ./example", "K127.0.0.5 accepted message"),
     ("confine.8 4", "./example", " Everything is fine.\n"),
+    ("checkpassword.8", "password joe; ./example", "joe\n"),
     ("date@.1", "host 13 echo half past nine; ./example", "half past nine\nhalf past nine\n"),
     ("delcr.1", "host 13 echo half past nine; ./example", "half past nine\n"),
     ("dot-forward.1", "echo a@b.example >~joe/.forward; deliver; waiting", "\nTa@b.example\n"),
@@ -87,6 +88,11 @@ const HOW: &[(&str, &str, &str)] = &[
         "Kdid 1+0+0\n"),
     ("qmail-newmrh.8", "mkdir /etc/customers; echo C.example >/etc/customers/c; ./example; \
         grep -c c.example /var/qmail/control/morercpthosts.cdb", "1\n"),
+    ("qmail-pop3d.8", "setuidgid joe maildirmake ~joe/Maildir; cp message ~joe/Maildir/new/1; \
+        touch -d 2020-01-01 ~joe/Maildir/new/1; ./example", "+OK 1 22\r\n"),
+    ("qmail-popup.8", "password joe; setuidgid joe maildirmake ~joe/Maildir; \
+        stays status: tcpclient -RHl0 127.0.0.1 110 \
+        sh -c \"printf 'USER joe\\nPASS secret\\nSTAT\\nQUIT\\n' >&7; cat <&6\"", "+OK 0 0\r\n"),
     ("qmail-qmqpc.8", "host 628 qmail-qmqpd; ./example; waiting", "\nTann@b.example\n"),
     ("qmail-qmqpd.8", "stays status: tcpclient -RHl0 127.0.0.1 628 \
         sh -c 'printf 16:4:text,0:,3:a@b,, >&7; cat <&6'", ":Kok "),

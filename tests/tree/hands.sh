@@ -76,6 +76,9 @@ supervised() {
 runs() { cat /proc/[0-9]*/comm | grep -x "$1"; }
 ended() { ! runs "$1"; }
 
+# password USER: it is "secret" (by DES, which is quick).
+password() { sed -i "s/^$1:x:/$1:abNANd1rDfiNc:/" /etc/passwd; }
+
 # deliver: a message, as joe's .qmail-default says.
 deliver() {
   cp example ~joe/.qmail-default

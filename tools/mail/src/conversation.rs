@@ -18,7 +18,16 @@ pub struct Conversation<'a> {
 impl<'a> Conversation<'a> {
     /// Nothing is said or heard yet.
     pub fn with(peer: Peer<'a>) -> Self {
-        Conversation { peer, heard: vec![0; BLOCK], unread: 0..0, answers: Vec::new() }
+        Conversation::with_block(peer, BLOCK)
+    }
+
+    /// The same, but nothing is read before it is needed: what follows is for another program.
+    pub fn byte_by_byte(peer: Peer<'a>) -> Self {
+        Conversation::with_block(peer, 1)
+    }
+
+    fn with_block(peer: Peer<'a>, size: usize) -> Self {
+        Conversation { peer, heard: vec![0; size], unread: 0..0, answers: Vec::new() }
     }
 
     /// Says something; it may wait for more to be said.

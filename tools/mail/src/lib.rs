@@ -24,6 +24,7 @@ pub mod mbox;
 pub mod netstring;
 pub mod own_addresses;
 pub mod peer;
+pub mod pop3;
 pub mod program_exit;
 pub mod rcpthosts;
 pub mod received;

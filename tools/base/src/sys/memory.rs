@@ -1,5 +1,5 @@
 //! Memory: a program that gets no more of it says so and ends with its code; std would have it
-//! die of a signal.
+//! die of a signal. And secrets are wiped out of it.
 
 use super::check;
 use super::start::{exit_at_once, program};
@@ -17,6 +17,14 @@ static SILENT: AtomicBool = AtomicBool::new(false);
 pub fn end_silently_with(code: u8) {
     CODE.store(code, Relaxed);
     SILENT.store(true, Relaxed);
+}
+
+/// Overwrites a secret with zeros, also where nobody reads them and the compiler knows.
+pub fn wipe(secret: &mut [u8]) {
+    for byte in secret {
+        // SAFETY: a byte of a slice that is ours.
+        unsafe { std::ptr::write_volatile(byte, 0) };
+    }
 }
 
 // There is one for a program. The unit tests of this crate have that of their helper crate.

@@ -19,6 +19,8 @@ pub mod landlock;
 pub mod lock;
 pub mod memory;
 pub mod nss;
+#[cfg(feature = "password")]
+pub mod password;
 pub mod pending;
 pub mod poll;
 pub mod random;

@@ -2,7 +2,7 @@
 //! names. Only for programs that are linked dynamically: a static program may die in here.
 
 use super::ids::Account;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
 
@@ -17,19 +17,36 @@ pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
+    let mut entry = MaybeUninit::<libc::passwd>::uninit();
+    look_up(
+        |buffer, found: &mut *mut libc::passwd| {
+            let (start, size) = (buffer.as_mut_ptr(), buffer.len());
+            // SAFETY: a NUL-ended name, room for the entry, a buffer with its size, and a pointer
+            // to fill, all of which live until the call returns.
+            unsafe { libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), start, size, found) }
+        },
+        |found| Account {
+            name: bytes(found.pw_name),
+            uid: found.pw_uid,
+            gid: found.pw_gid,
+            home: bytes(found.pw_dir),
+            shell: bytes(found.pw_shell),
+        },
+    )
+}
+
+/// Calls one of the `_r` functions, with a larger buffer as long as it wants one, and takes over
+/// what it found.
+pub(super) fn look_up<E, T>(
+    mut call: impl FnMut(&mut [c_char], &mut *mut E) -> c_int,
+    take: impl FnOnce(&E) -> T,
+) -> io::Result<Option<T>> {
     let mut buffer: Vec<c_char> = vec![0; FIRST];
     loop {
-        let mut entry = MaybeUninit::<libc::passwd>::uninit();
         let mut found = std::ptr::null_mut();
-        // SAFETY: a NUL-ended name, room for the entry, a buffer with its size, and a pointer to
-        // fill, all of which live until the call returns.
-        let failure = unsafe {
-            let (start, size) = (buffer.as_mut_ptr(), buffer.len());
-            libc::getpwnam_r(name.as_ptr(), entry.as_mut_ptr(), start, size, &mut found)
-        };
-        match failure {
+        match call(&mut buffer, &mut found) {
             // SAFETY: NULL or the entry that the call filled; its strings lie in `buffer`.
-            0 => return Ok(unsafe { found.as_ref() }.map(taken)),
+            0 => return Ok(unsafe { found.as_ref() }.map(take)),
             libc::EINTR => {}
             libc::ERANGE if buffer.len() < MOST => buffer.resize(buffer.len() * 2, 0),
             // Not an answer but two ways of saying no: the database is not there, or not running.
@@ -39,18 +56,8 @@ pub fn account(name: &[u8]) -> io::Result<Option<Account>> {
     }
 }
 
-fn taken(found: &libc::passwd) -> Account {
-    Account {
-        name: bytes(found.pw_name),
-        uid: found.pw_uid,
-        gid: found.pw_gid,
-        home: bytes(found.pw_dir),
-        shell: bytes(found.pw_shell),
-    }
-}
-
 /// A string of an entry; NULL is empty.
-fn bytes(string: *const c_char) -> Vec<u8> {
+pub(super) fn bytes(string: *const c_char) -> Vec<u8> {
     if string.is_null() {
         return Vec::new();
     }

@@ -1,0 +1,182 @@
+//! qmail-popup on pipes, with scripts that check passwords.
+
+use std::process::Command;
+use tests::{LIMIT, Random, Scratch, fed, program, ran, redirected, scratch, shown, start, until};
+
+/// Writes what it is given to `given`.
+const KEEP: &str = "tr '\\000' '|' <&3 >given; echo serving\n";
+
+fn place(check: &str) -> Scratch {
+    let place = scratch();
+    place.script("check", check);
+    place
+}
+
+fn popup(place: &Scratch) -> Command {
+    let mut command = program("qmail-popup");
+    command.args(["mail.example", "./check", "arg"]).current_dir(place.path());
+    command
+}
+
+/// What is answered after the greeting (LF stands for CR LF, in the answers too). It must end
+/// with 1, and say nothing else.
+#[track_caller]
+fn replies(place: &Scratch, commands: &str) -> String {
+    let (code, out, err) = ran(&fed(&mut popup(place), commands.replace('\n', "\r\n")));
+    assert_eq!((code, err), (Some(1), String::new()));
+    let out = out.replace("\r\n", "\n");
+    let (greeting, rest) = out.split_once('\n').unwrap();
+    let unique = greeting.strip_prefix("+OK <").unwrap().strip_suffix("@mail.example>").unwrap();
+    let numbers: Vec<&str> = unique.split('.').collect();
+    assert!(numbers.len() == 2 && numbers.iter().all(|number| number.parse::<u64>().is_ok()));
+    rest.to_owned()
+}
+
+#[test]
+fn a_name_and_a_password_are_given_to_the_program() {
+    let place = place(&format!("echo \"$@\" >args; {KEEP}"));
+    assert_eq!(replies(&place, "USER joe\nPASS my  word \n"), "+OK \nserving\n");
+    let given = place.text("given");
+    assert!(given.starts_with("joe|my  word |<"), "{given}");
+    assert!(given.ends_with("@mail.example>|") && given.matches('|').count() == 3, "{given}");
+    assert_eq!(place.text("args"), "arg\n");
+}
+
+#[test]
+fn apop_gives_the_digest_and_the_greeting() {
+    let place = place(KEEP);
+    let output = fed(&mut popup(&place), "apop joe c4c9334bac560ecc979e58001b3e22fb\r\n");
+    let (code, out, _) = ran(&output);
+    let unique = out.lines().next().unwrap().strip_prefix("+OK ").unwrap().trim().to_owned();
+    let expected = format!("joe|c4c9334bac560ecc979e58001b3e22fb|{unique}|");
+    assert_eq!((code, place.text("given")), (Some(1), expected));
+}
+
+#[test]
+fn the_dialogue_before_a_login() {
+    let place = place(KEEP);
+    let commands = "STAT\nPASS x\nUSER\nUSER  \nuser joe\nPASS\nAPOP joe\nAPOP\nnoop x\nCAPA\n\nQUIT\n\
+        NOOP\n";
+    let expected = "-ERR authorization first\n-ERR USER first\n-ERR syntax error\n\
+        -ERR syntax error\n+OK \n-ERR syntax error\n-ERR syntax error\n-ERR syntax error\n+OK \n\
+        +OK \nTOP\nUSER\nUIDL\nPIPELINING\nIMPLEMENTATION catena\n.\n-ERR authorization first\n\
+        +OK \n";
+    assert_eq!(replies(&place, commands), expected);
+    assert!(!place.exists("given"));
+}
+
+#[test]
+fn nothing_is_read_beyond_the_password() {
+    let place = place("cat <&3 >/dev/null; cat");
+    let said = replies(&place, "USER joe\nPASS x\nSTAT\nQUIT\n");
+    assert_eq!(said, "+OK \nSTAT\nQUIT\n");
+}
+
+#[test]
+fn the_program_gets_the_connection_and_no_other_descriptor() {
+    let place = place("ls /proc/self/fd >fds; exec ls -l /proc/self/fd >/dev/null");
+    replies(&place, "USER joe\nPASS x\n");
+    let fds = place.text("fds");
+    let low: String = fds.lines().filter(|number| number.len() == 1).collect();
+    // 4 is the folder that ls reads
+    assert_eq!(low, "01234");
+}
+
+#[test]
+fn how_the_program_ends_is_told() {
+    for (check, said) in [
+        ("exit 0", ""),
+        ("exit 1", "-ERR authorization failed\n"),
+        ("exit 2", "-ERR authorization failed\n"),
+        ("exit 111", "-ERR authorization failed\n"),
+        ("kill -9 $$", "-ERR aack, child crashed\n"),
+    ] {
+        let check = format!("cat <&3 >/dev/null; {check}");
+        let said_of_it = replies(&place(&check), "USER joe\nPASS x\nNOOP\n");
+        assert_eq!((&check, said_of_it), (&check, format!("+OK \n{said}")));
+    }
+    let missing = scratch();
+    let said = replies(&missing, "USER joe\nPASS x\n");
+    assert_eq!(said, "+OK \n-ERR authorization failed\n");
+}
+
+#[test]
+fn it_waits_for_the_program() {
+    let place = place("cat <&3 >/dev/null; echo up; cat");
+    let mut session = start(&mut popup(&place));
+    session.write("USER joe\r\nPASS x\r\n");
+    session.wait_out("up\n");
+    assert!(session.ended().is_none());
+    session.write("hello");
+    session.wait_out("hello");
+    assert_eq!(session.finish(LIMIT).status.code(), Some(1));
+}
+
+#[test]
+fn without_a_program_nothing_works() {
+    let no = "-ERR usage: popup hostname subprogram\r\n";
+    for words in [&[][..], &["mail.example"]] {
+        let output = fed(program("qmail-popup").args(words), "");
+        assert_eq!(ran(&output), (Some(1), no.into(), String::new()));
+    }
+}
+
+#[test]
+fn long_lines_and_nuls_are_no_way_in() {
+    let place = place(KEEP);
+    let long = format!("USER {}\nUSER joe\nPASS {}\n", "x".repeat(5000), "y".repeat(100_000));
+    let no = "-ERR command line too long\n";
+    assert_eq!(replies(&place, &long), format!("{no}+OK \n{no}"));
+    assert!(!place.exists("given"));
+    replies(&place, "USER joe\0root\nPASS x\0\0<fake>\n");
+    let given = place.text("given");
+    assert!(given.starts_with("joe|x|<") && given.matches('|').count() == 3, "{given}");
+}
+
+#[test]
+fn closed_and_full_descriptors_end_it() {
+    let place = place(KEEP);
+    for redirections in ["<&-", ">&-", ">/dev/full"] {
+        let mut command = redirected(redirections, &popup(&place));
+        let code = fed(&mut command, "USER joe\r\nPASS x\r\n").status.code();
+        assert_eq!((redirections, code), (redirections, Some(1)));
+        assert!(!place.exists("given"));
+    }
+}
+
+#[test]
+fn the_password_is_in_no_memory_while_the_program_runs() {
+    let place = place("cat <&3 >/dev/null; echo up; cat");
+    let mut session = start(&mut popup(&place));
+    session.write("USER joe\r\nPASS correct-horse-battery\r\n");
+    session.wait_out("up\n");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", session.pid())).unwrap();
+    let Ok(memory) = std::fs::File::open(format!("/proc/{}/mem", session.pid())) else {
+        return tests::skip("may not look into the program's memory");
+    };
+    let mut seen = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw-p ") || line.contains(" rw ")) {
+        let (from, to) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let at = |text: &str| u64::from_str_radix(text, 16).unwrap();
+        let mut bytes = vec![0; (at(to) - at(from)) as usize];
+        if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, at(from)).is_ok() {
+            seen += 1;
+            assert!(memchr::memmem::find(&bytes, b"correct-horse").is_none(), "{line}");
+        }
+    }
+    assert!(seen > 1);
+    until(LIMIT, "a session", || session.ended().is_none());
+}
+
+#[test]
+fn any_input_before_a_login_is_answered() {
+    let place = place("cat <&3 >/dev/null; exit 1");
+    let mut random = Random::new(29);
+    for case in 0..100 {
+        let bad = random.damaged(b"NOOP\r\nCAPA\r\nUSER joe\r\nPASS secret\r\nQUIT\r\n");
+        let (code, out, err) = ran(&fed(&mut popup(&place), &bad));
+        assert_eq!((case, code, &*err), (case, Some(1), ""), "{}", shown(&bad));
+        let lines = out.lines().filter(|line| line.starts_with("+OK") || line.starts_with("-ERR"));
+        assert!(lines.count() <= 1 + bad.iter().filter(|byte| **byte == b'\n').count());
+    }
+}
