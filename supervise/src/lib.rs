@@ -1,5 +1,6 @@
 //! What the supervision programs share: service directories and their status.
 
+pub mod contain;
 pub mod denial;
 pub mod elf;
 pub mod folder;
@@ -17,12 +18,14 @@ pub mod log_reader;
 pub mod log_script;
 pub mod log_time;
 pub mod newcomer;
+pub mod notify_socket;
 pub mod order;
 pub mod pace;
 pub mod patience;
 pub mod pattern;
 pub mod pieces;
 pub mod pipe;
+pub mod readiness;
 pub mod row;
 pub mod running;
 pub mod seat;

@@ -106,9 +106,15 @@ pub fn start_of(pid: Pid) -> Option<u64> {
     look(pid).map(|found| found.start)
 }
 
+/// The parent of a process, and [`start_of`] it.
+pub fn parent_and_start(pid: Pid) -> Option<(Pid, u64)> {
+    look(pid).map(|found| (found.parent, found.start))
+}
+
 /// What /proc tells of a process.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
+    parent: Pid,
     group: Pid,
     start: u64,
 }
@@ -121,15 +127,16 @@ fn look(pid: Pid) -> Option<Found> {
     parse(&text[..count])
 }
 
-/// Fields 5 and 22 of the text of /proc/PID/stat: `PID (NAME) STATE ...`. The name may hold
+/// Fields 4, 5 and 22 of the text of /proc/PID/stat: `PID (NAME) STATE ...`. The name may hold
 /// anything. `None` for a process that has ended.
 fn parse(text: &[u8]) -> Option<Found> {
     let name_end = text.iter().rposition(|byte| *byte == b')')?;
     let mut fields = text.get(name_end + 2..)?.split(|byte| *byte == b' ');
     let state = fields.next()?;
-    let group = decimal(fields.nth(1)?)?.try_into().ok()?;
+    let parent = decimal(fields.next()?)?.try_into().ok()?;
+    let group = decimal(fields.next()?)?.try_into().ok()?;
     let start = decimal(fields.nth(16)?)?;
-    (!matches!(state, b"Z" | b"X")).then_some(Found { group, start })
+    (!matches!(state, b"Z" | b"X")).then_some(Found { parent, group, start })
 }
 
 #[cfg(test)]
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_start_is_the_twenty_second_field() {
-        assert_eq!(parse(STAT.as_bytes()), Some(Found { group: 71, start: 98765 }));
+        assert_eq!(parse(STAT.as_bytes()), Some(Found { parent: 1, group: 71, start: 98765 }));
         assert_eq!(parse(STAT.replace(") S ", ") Z ").as_bytes()), None);
         assert!(start_of(std::process::id() as Pid).is_some());
     }

@@ -44,6 +44,8 @@ pub struct Record {
     pub ready: Option<bool>,
     /// `ready_since`.
     pub ready_since: Option<Stamp>,
+    /// `notify_socket`: the name of the abstract socket by which it tells.
+    pub notify_socket: Option<String>,
     /// `restarts`: how often `run` was started again without being asked for.
     pub restarts: u64,
     /// `last_exit`: the exit code of the last `run` that has ended.
@@ -162,6 +164,7 @@ impl Record {
             b"adopted" => self.adopted = yes,
             b"ready" => self.ready = (yes || value == b"no").then_some(yes),
             b"ready_since" => self.ready_since = stamp(value),
+            b"notify_socket" => self.notify_socket = socket_name(value),
             b"restarts" => self.restarts = decimal(value).unwrap_or(0),
             b"last_exit" => self.last_exit = decimal(value).and_then(|code| code.try_into().ok()),
             b"last_signal" => self.last_signal = signal_number(value),
@@ -200,6 +203,7 @@ impl Record {
         put(&mut text, "adopted", yes(self.adopted));
         put(&mut text, "ready", self.ready.map_or("", yes));
         put(&mut text, "ready_since", label(self.ready_since));
+        put(&mut text, "notify_socket", self.notify_socket.as_deref().unwrap_or_default());
         put(&mut text, "restarts", self.restarts);
         put(&mut text, "last_exit", number(self.last_exit));
         put(&mut text, "last_signal", self.last_signal.map(signal_name).unwrap_or_default());
@@ -246,6 +250,13 @@ fn number(number: Option<impl ToString>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
+/// What supervise calls its sockets: a slash, letters and digits.
+fn socket_name(text: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'/';
+    let good = (1..=64).contains(&text.len()) && text.iter().all(plain);
+    String::from_utf8(text.to_vec()).ok().filter(|_| good)
+}
+
 /// Process numbers are above 0: 0 and -1 mean many processes to the kernel.
 fn process_number(text: &[u8]) -> Option<Pid> {
     Pid::try_from(decimal(text)?).ok().filter(|pid| *pid > 0)
@@ -284,6 +295,7 @@ mod tests {
             adopted: true,
             ready: Some(false),
             ready_since: stamp(1),
+            notify_socket: Some("supervise/12ab".into()),
             restarts: 3,
             last_exit: Some(111),
             last_signal: Some(libc::SIGKILL),
@@ -307,10 +319,14 @@ mod tests {
         let text = full().text();
         assert!(text.starts_with("pid=4711\nstart=1234\nboot=12345678-90ab-"), "{text}");
         let lines = "\nwant=once\npaused=yes\nadopted=yes\nready=no\n\
-                     ready_since=@400000000000000b00000005\nrestarts=3\nlast_exit=111\n\
+                     ready_since=@400000000000000b00000005\nnotify_socket=supervise/12ab\nrestarts=3\nlast_exit=111\n\
                      last_signal=SIGKILL\n";
         assert!(text.contains(lines), "{text}");
-        assert!(Record::default().text().contains("\nready=\nready_since=\nrestarts=0\n"));
+        assert!(
+            Record::default()
+                .text()
+                .contains("\nready=\nready_since=\nnotify_socket=\nrestarts=0\n")
+        );
     }
 
     #[test]

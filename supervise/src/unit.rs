@@ -5,8 +5,10 @@
 //! calls it when the process stands in `supervise/state`. So it is killed either before, and the
 //! script never runs, or after, and the next supervise adopts the script.
 
+use crate::contain::Container;
 use crate::order::Order;
 use crate::pace::Pace;
+use crate::readiness::{Gift, Readiness};
 use crate::running::Running;
 use crate::settings;
 use crate::state::{Record, Script, Stamp};
@@ -17,7 +19,7 @@ use base::sys::signal::Signal;
 use base::sys::spawn::{Gate, Spawn};
 use base::sys::wait::{self, Pid};
 use base::{say, tai64};
-use libc::{SIGCONT, SIGKILL, SIGSTOP};
+use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -28,6 +30,10 @@ const NO_PROCESS: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long `finish` may take unless `timeout-finish` says otherwise.
 const FINISH: Duration = Duration::from_secs(5);
+/// How long what `run` has left behind may take to end unless `timeout-kill` says otherwise.
+const CLEAR: Duration = Duration::from_secs(5);
+/// How often what has not ended is killed again.
+const KILL: Duration = Duration::from_secs(1);
 /// A `run` that ends with this code has failed for good.
 const RUN_FAILED: u8 = 100;
 /// A `finish` that ends with this code says so of its `run`.
@@ -65,6 +71,15 @@ pub struct Unit {
     /// Stamp of the last start or death.
     since: Stamp,
     past: Past,
+    readiness: Readiness,
+    /// What `run` is given to tell that it is ready, when it is started.
+    gift: Gift,
+    /// What holds everything that `run` has started, if it is contained.
+    container: Option<Container>,
+    /// The log script.
+    pub log: Option<Pid>,
+    /// `notify` scripts that run.
+    notices: Vec<Pid>,
 }
 
 /// What is going on.
@@ -77,6 +92,8 @@ enum Phase {
     Started,
     /// A script runs.
     Up(Script, Running),
+    /// `run` has ended, but not all that it has started.
+    Clearing,
 }
 
 /// What has been, for `supervise/state`.
@@ -114,12 +131,19 @@ impl Unit {
             gate: None,
             since: tai64::pack(clock::now()),
             past: Past::default(),
+            readiness: Readiness::down(),
+            gift: Gift::default(),
+            container: None,
+            log: None,
+            notices: Vec::new(),
         }
     }
 
     /// Its log script.
     pub fn log(name: String, lock: RawFd) -> Unit {
-        Unit { is_log: true, fresh: false, unstopped: false, ..Unit::service(name, lock, Want::Up) }
+        let readiness = Readiness::default();
+        let service = Unit::service(name, lock, Want::Up);
+        Unit { is_log: true, fresh: false, unstopped: false, readiness, ..service }
     }
 
     /// Goes on where an earlier supervise was killed: with the process that it has written down,
@@ -150,7 +174,25 @@ impl Unit {
             death: record.last_death,
             delay: None,
         };
+        if let Phase::Up(Script::Run, running) = &self.phase
+            && !self.is_log
+        {
+            self.readiness = Readiness::adopt(record, running.pid());
+        }
         self.watch_adopted();
+    }
+
+    /// Goes on to contain what an earlier supervise has contained.
+    pub fn contain(&mut self) {
+        self.container = Container::left().filter(|_| settings::exists("contain"));
+        if self.container.is_some() && !matches!(self.phase, Phase::Up(..)) {
+            self.clear();
+        }
+    }
+
+    /// The process that runs.
+    pub fn pid(&self) -> Option<Pid> {
+        self.running().map(Running::pid)
     }
 
     /// The process that it has taken over from an earlier supervise.
@@ -163,7 +205,7 @@ impl Unit {
         match self.phase {
             Phase::Down => true,
             Phase::Due(_) => self.exiting,
-            Phase::Started | Phase::Up(..) => false,
+            Phase::Started | Phase::Up(..) | Phase::Clearing => false,
         }
     }
 
@@ -179,7 +221,13 @@ impl Unit {
 
     /// Waits for what nobody tells this process by a signal.
     pub fn waits(&self) -> impl Iterator<Item = Wait<'_>> {
-        self.running().and_then(Running::end).map(Wait::read).into_iter()
+        let clearing = self.container.as_ref().filter(|_| matches!(self.phase, Phase::Clearing));
+        let changes = [
+            self.running().and_then(Running::end).map(Wait::read),
+            clearing.and_then(Container::change).map(Wait::read),
+            self.readiness.wait(),
+        ];
+        changes.into_iter().flatten()
     }
 
     /// When to call [`Unit::act`] at the latest.
@@ -188,7 +236,8 @@ impl Unit {
             Phase::Due(time) if !self.exiting => Some(time),
             _ => None,
         };
-        [due, self.kill_at, self.ask_at, self.look_at].into_iter().flatten().min()
+        let check = self.readiness.next_event();
+        [due, self.kill_at, self.ask_at, self.look_at, check].into_iter().flatten().min()
     }
 
     /// Does what is due.
@@ -198,11 +247,17 @@ impl Unit {
             self.ended(None);
         }
         self.watch_adopted();
+        if let Phase::Up(Script::Run, running) = &self.phase {
+            self.readiness.act(running, &self.name);
+        }
+        if matches!(self.phase, Phase::Clearing) && self.is_clear() {
+            self.cleared();
+        }
         if self.ask_at.take_if(|time| *time <= now).is_some() {
             self.terminate(false);
         }
         if self.kill_at.take_if(|time| *time <= now).is_some() {
-            self.send(SIGKILL, false);
+            self.kill();
         }
         self.start_if_due();
     }
@@ -213,6 +268,14 @@ impl Unit {
             && !self.exiting
         {
             self.begin();
+        }
+    }
+
+    fn kill(&mut self) {
+        self.send(SIGKILL, false);
+        if let Phase::Clearing = self.phase {
+            self.send_all(SIGKILL);
+            self.kill_at = Some(Instant::now() + KILL);
         }
     }
 
@@ -257,7 +320,10 @@ impl Unit {
             }
             Order::Restart => self.terminate(group),
             Order::Send(signal) => self.send(signal, group),
-            Order::KillAll => self.send(SIGKILL, true),
+            Order::KillAll => {
+                self.send(SIGKILL, true);
+                self.send_all(SIGKILL);
+            }
             Order::ToGroup(_) | Order::ToLog(_) => {}
         }
     }
@@ -280,7 +346,7 @@ impl Unit {
         self.want = Want::Down;
         self.failed = false;
         match self.phase {
-            Phase::Up(..) => self.terminate(false),
+            Phase::Up(..) | Phase::Clearing => self.terminate(false),
             Phase::Down | Phase::Due(_) | Phase::Started => self.stop(),
         }
     }
@@ -302,6 +368,13 @@ impl Unit {
         }
     }
 
+    /// Sends a signal to everything that is contained.
+    fn send_all(&self, signal: Signal) {
+        if let Some(container) = &self.container {
+            container.send(signal, &self.others());
+        }
+    }
+
     /// `start`, unless it was run before, then `run`.
     fn begin(&mut self) {
         self.past.delay = None;
@@ -320,6 +393,12 @@ impl Unit {
             return;
         }
         self.pace.started(Instant::now());
+        if !self.is_log {
+            self.container = settings::exists("contain").then(Container::make);
+            let (readiness, gift) = Readiness::start();
+            self.readiness = readiness;
+            self.gift = gift;
+        }
         self.launch(Script::Run, &[]);
     }
 
@@ -341,12 +420,17 @@ impl Unit {
         if leader {
             child = child.session();
         }
-        if let Some((number, end)) = &self.pipe {
+        let gift = std::mem::take(&mut self.gift);
+        for (number, end) in self.pipe.iter().chain(&gift.pipe) {
             child = child.fd(*number, end.as_fd());
+        }
+        if let Some(env) = &gift.env {
+            child = child.env(env);
         }
         match child.start_held() {
             Ok((pid, gate)) => {
                 self.gate = Some(gate);
+                self.contain_child(script, pid);
                 self.phase = Phase::Up(script, Running::child(pid, leader));
                 self.paused = false;
                 self.changed(script);
@@ -357,6 +441,13 @@ impl Unit {
                 say::unable(format_args!("fork for {name}, sleeping 60 seconds"), &why);
                 self.not_launched(script);
             }
+        }
+    }
+
+    fn contain_child(&self, script: Script, pid: Pid) {
+        let container = self.container.as_ref().filter(|_| script == Script::Run);
+        if let Some(Err(why)) = container.map(|container| container.add(pid)) {
+            say::unable(format_args!("contain {}", self.name), &why);
         }
     }
 
@@ -378,7 +469,7 @@ impl Unit {
                 self.start_again(Instant::now() + NO_PROCESS);
             }
             Script::Run => self.start_again(Instant::now() + NO_PROCESS),
-            Script::Finish => self.settle(),
+            Script::Finish => self.clear(),
             Script::Stop => self.stopped(),
         }
     }
@@ -391,6 +482,10 @@ impl Unit {
 
     /// A child has died. `true` if it was the one here.
     pub fn child_died(&mut self, pid: Pid, status: wait::Status) -> bool {
+        self.notices.retain(|notice| *notice != pid);
+        if self.readiness.child_died(pid, status) {
+            return true;
+        }
         let mine = |running: &Running| running.pid() == pid && !running.is_adopted();
         let mine = self.running().is_some_and(mine);
         if mine {
@@ -417,7 +512,7 @@ impl Unit {
             Script::Run => self.run_ended(code, signal),
             Script::Finish => {
                 self.failed |= code == Some(FINISH_FAILED);
-                self.settle();
+                self.clear();
             }
             Script::Stop => self.stopped(),
         }
@@ -439,6 +534,7 @@ impl Unit {
         self.since = tai64::pack(clock::now());
         self.past.death = Some(self.since);
         (self.past.exit, self.past.signal) = (code, signal);
+        self.readiness = if self.is_log { Readiness::default() } else { Readiness::down() };
         self.failed = code == Some(RUN_FAILED) || self.dies_too_often();
         if !self.is_log && settings::is_script("finish") {
             let limit = settings::timeout("timeout-finish").unwrap_or(FINISH);
@@ -447,8 +543,35 @@ impl Unit {
             let words = [code, signal.unwrap_or(0).to_string(), self.name.clone()];
             self.launch(Script::Finish, &words);
         } else {
-            self.settle();
+            self.clear();
         }
+    }
+
+    /// Ends what `run` has left behind.
+    fn clear(&mut self) {
+        if self.is_clear() {
+            return self.cleared();
+        }
+        self.phase = Phase::Clearing;
+        self.send_all(SIGTERM);
+        self.send_all(SIGCONT);
+        let patience = settings::timeout("timeout-kill").unwrap_or(CLEAR);
+        self.kill_at = Some(Instant::now() + patience).filter(|_| !patience.is_zero());
+    }
+
+    fn is_clear(&self) -> bool {
+        self.container.as_ref().is_none_or(|container| container.is_empty(&self.others()))
+    }
+
+    /// Children of supervise that `run` has not started.
+    fn others(&self) -> Vec<Pid> {
+        self.notices.iter().copied().chain(self.log).collect()
+    }
+
+    fn cleared(&mut self) {
+        self.container = None;
+        self.kill_at = None;
+        self.settle();
     }
 
     fn dies_too_often(&mut self) -> bool {
@@ -493,7 +616,7 @@ impl Unit {
     }
 
     /// `./notify SCRIPT EVENT PID CODE`, if there is that script. Nobody waits for it.
-    fn notify(&self, script: Script, event: &str, pid: Pid, code: i32) {
+    fn notify(&mut self, script: Script, event: &str, pid: Pid, code: i32) {
         if !settings::is_script("notify") {
             return;
         }
@@ -501,13 +624,14 @@ impl Unit {
         let words = ["./notify", self.file(script), event, &pid, &code].map(OsString::from);
         let text = format!("supervise: warning: unable to start {}/notify", self.name);
         // A notice that finds no room in the system is lost.
-        let _ = Spawn::new(&words).close(self.lock).last_words(text).start();
+        let notice = Spawn::new(&words).close(self.lock).last_words(text).start();
+        self.notices.extend(notice);
     }
 
     /// What `supervise/status` says.
     pub fn status(&self) -> Status {
         let (pid, state) = match &self.phase {
-            Phase::Up(Script::Finish, _) => (0, State::Stopped),
+            Phase::Up(Script::Finish, _) | Phase::Clearing => (0, State::Stopped),
             Phase::Up(script, running) => (
                 running.pid().unsigned_abs(),
                 match script {
@@ -535,7 +659,8 @@ impl Unit {
         record.script = match &self.phase {
             Phase::Up(script, _) => Some(*script),
             Phase::Started => Some(Script::Start),
-            _ => None,
+            Phase::Clearing => Some(Script::Finish),
+            Phase::Down | Phase::Due(_) => None,
         };
         record.want = Some(self.want);
         record.paused = self.paused;
@@ -547,5 +672,6 @@ impl Unit {
         record.last_death = self.past.death;
         record.delay = self.past.delay;
         record.failed = self.failed;
+        self.readiness.record(record);
     }
 }

@@ -113,6 +113,7 @@ impl Supervise {
                 log.adopt(&left, Status::parse(second));
             }
         }
+        service.contain();
         if let Some(log) = &mut log {
             let pipe = join(&service, log).unable(format_args!("create pipe for {name}"))?;
             service.pipe = Some((1, pipe.write));
@@ -154,6 +155,7 @@ impl Supervise {
 
     /// What is due. Once the service is down for good, its log script meets the end of its input.
     fn act(&mut self) {
+        self.service.log = self.log.as_ref().and_then(Unit::pid);
         self.units().for_each(Unit::act);
         if let Some(log) = &mut self.log
             && self.exiting

@@ -235,16 +235,16 @@ impl<'a> Spawn<'a> {
     }
 
     /// First every source moves out of the way of the wanted numbers, then each is copied to its
-    /// own.
+    /// own. A number that is both wanted and to be closed is wanted.
     fn place_descriptors(&self, moved: &mut Vec<RawFd>) -> io::Result<()> {
         for (from, _) in &self.fds {
             moved.push(self.move_away(from.as_raw_fd())?);
         }
-        for ((_, to), from) in self.fds.iter().zip(&*moved) {
-            fd::copy_to(fd::number(*from), *to)?;
-        }
         for &number in &self.closed {
             fd::close(number);
+        }
+        for ((_, to), from) in self.fds.iter().zip(&*moved) {
+            fd::copy_to(fd::number(*from), *to)?;
         }
         Ok(())
     }
