@@ -39,6 +39,7 @@ mod tcplog;
 mod tcpserver;
 mod tlsc;
 mod tlsd;
+mod tlsio;
 mod unixcat;
 mod unixclient;
 mod unixserver;

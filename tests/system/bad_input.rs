@@ -96,6 +96,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("unixcat", &["no-socket"]),
     ("unixclient", &["no-socket", "true"]),
     ("tlsd", &["true"]),
+    ("tlsio", &[]),
     ("unixserver", &["socket", "true"]),
 ];
 

@@ -195,6 +195,7 @@ tcpserver_connections_total{verdict=\"ok\",status=\"0\"} 1
         new=/var/qmail/control/tlsticketkey; \
         tail -c 40 $new | cmp -n 40 - old; wc -c <$new", "80\n"),
     ("tlsc.1", "certificate; secured 465 qmail-smtpd; ./example", "220 "),
+    ("tlsio.1", "certificate; ./example; echo good", "good\n"),
     ("unixcat.1", "unixserver /run/greet echo hello & soon test -S /run/greet; ./example",
         "hello\n"),
     ("unixclient.1", "unixserver /run/greet head -n 1 & soon test -S /run/greet; ./example",
