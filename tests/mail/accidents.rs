@@ -3,6 +3,8 @@
 
 use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, REMOTE, sending, sending_uncleaned};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -250,4 +252,39 @@ fn a_message_that_leaves_todo_behind_our_back_is_not_forgotten() {
     recipients.sort();
     assert_eq!(recipients, ["a@b", "other@b"]);
     home.wait_empty();
+}
+
+#[test]
+fn what_becomes_ours_is_on_disk_before_it_leaves_todo() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("strace is not installed");
+    }
+    let home = installation();
+    home.control("concurrencylocal", "0\n").control("concurrencyremote", "0\n");
+    home.send("text\n", "me@a.example", &["a@a.example", "b@b"]);
+    let number = home.only("todo");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-e", "trace=fsync,unlink", "-e", "signal=none", "-o"]);
+    command.arg(home.join("trace")).args(["sh", "-c", "echo $$; exec qmail-start ./Mailbox"]);
+    for (name, value) in home.program("qmail-start").get_envs() {
+        command.env(name, value.unwrap());
+    }
+    home.write("trace", "");
+    let running = start(home.as_its_user(&mut command));
+    until(LIMIT, "the message is ours", || home.numbers("todo").is_empty());
+    let pid = running.out().lines().next().unwrap().parse().unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+    assert_eq!(running.wait(LIMIT).code(), Some(0));
+    let trace = home.place().text("trace");
+    let at = |call: String| {
+        let place = trace.lines().position(|line| line.contains(&call));
+        place.unwrap_or_else(|| panic!("no {call} in {trace}"))
+    };
+    let removed = at(format!("unlink(\"todo/{number}\""));
+    for folder in ["info", "local", "remote"] {
+        let file = home.join(home.file(folder, number));
+        assert!(at(format!("<{}>", file.display())) < removed, "{trace}");
+        assert!(at(format!("<{}>", file.parent().unwrap().display())) < removed, "{trace}");
+    }
+    assert!(at(format!("unlink(\"intd/{number}\"")) < removed, "{trace}");
 }

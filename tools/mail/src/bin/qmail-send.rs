@@ -45,7 +45,8 @@ fn run(_: Args) -> Result<Code> {
         return Err(cannot("hath the daemon spawn no fire?")(io::ErrorKind::UnexpectedEof.into()));
     };
     let control = Control::of(Path::new(".."));
-    let mut manager = Manager::new(paths, control, controls, [local, remote]);
+    let manager = Manager::new(paths, control, controls, [local, remote]);
+    let mut manager = manager.map_err(cannot("hath the daemon spawn no fire?"))?;
     manager.load(&signals);
     manager.run(&signals);
     // The lock goes last: nobody else may begin before the schedule is saved.

@@ -4,6 +4,7 @@ use super::bounce::Letterhead;
 use super::rewrite::Rules;
 use crate::control::{Control, Map, Names};
 use std::io;
+use std::sync::Arc;
 
 /// A week: how long a message is tried unless `queuelifetime` says otherwise.
 const LIFETIME: u64 = 604_800;
@@ -12,7 +13,7 @@ const LIFETIME: u64 = 604_800;
 #[derive(Debug, Default)]
 pub struct Controls {
     /// About recipients.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// About bounces.
     pub letterhead: Letterhead,
     /// Local deliveries at once.
@@ -40,12 +41,12 @@ impl Controls {
         let double_to = line("doublebounceto", "postmaster")?;
         let double_host = host("doublebouncehost")?;
         Ok(Controls {
-            rules: Rules {
+            rules: Arc::new(Rules {
                 envnoathost: host("envnoathost")?,
                 percenthack: control.names("percenthack")?.unwrap_or_default(),
                 locals: locals(control)?,
                 virtual_domains: virtual_domains(control)?,
-            },
+            }),
             letterhead: Letterhead {
                 bouncefrom: line("bouncefrom", "MAILER-DAEMON")?,
                 bouncehost: host("bouncehost")?,
@@ -64,8 +65,9 @@ impl Controls {
     pub fn reread(&mut self, control: &Control) -> Result<(), &'static str> {
         let locals = locals(control).map_err(|_| "locals")?;
         let virtual_domains = virtual_domains(control).map_err(|_| "virtualdomains")?;
-        self.rules.locals = locals;
-        self.rules.virtual_domains = virtual_domains;
+        let rules = Arc::make_mut(&mut self.rules);
+        rules.locals = locals;
+        rules.virtual_domains = virtual_domains;
         Ok(())
     }
 }

@@ -9,8 +9,8 @@ use super::reports::{Report, Verdict};
 use super::rewrite::{Side, sender_for};
 use super::schedule::SYSTEM_FAILURE;
 use base::files;
-use base::sys::{clock, fd};
-use std::fs::{self, OpenOptions};
+use base::sys::fd;
+use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -158,12 +158,7 @@ impl Manager {
         if unfinished {
             return channel.schedule.add(retry, message);
         }
-        let file = self.paths.split(side.name(), message);
-        if fs::remove_file(&file).is_err() {
-            log::warning(format_args!("unable to unlink {}; will try again later", file.display()));
-            return channel.schedule.add(clock::seconds() + SYSTEM_FAILURE, message);
-        }
-        self.finish(message);
+        self.end(message, Some(side));
     }
 }
 

@@ -1,7 +1,9 @@
 //! The end of a message: its bounce, if somebody could not be served, and its removal.
 
+use super::aside::Aside;
 use super::bounce::{self, Fate};
 use super::clean::Request;
+use super::load::is_absent;
 use super::log;
 use super::manager::Manager;
 use super::pass;
@@ -11,6 +13,7 @@ use super::trouble::{Trouble, later};
 use crate::submission::Submission;
 use base::date::Date;
 use base::sys::{clock, fd};
+use queue::paths::Paths;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -22,7 +25,79 @@ const HOME: &str = "..";
 /// What stands in a bounce instead of the rest of a message that is too long for it.
 const CUT: &[u8] = b"\n--- Rest of message truncated.\n";
 
+/// What has become of the files of a message that may have ended.
+pub enum Removed {
+    /// Somebody still waits for it, on the other side.
+    Waits,
+    /// The recipients of this side are served, but their file is still there.
+    Stays(Side),
+    /// There may be more to do than removing files: a bounce, or finding out what is wrong.
+    Served,
+    /// Nothing of ours is left; qmail-clean has not been told yet.
+    Ended,
+}
+
+/// Messages, each with the side that has just been served, and what has become of them.
+pub type Remover = Aside<(u64, Option<Side>), (u64, Removed)>;
+
+/// What removes the files of messages that end: it waits for the disk as often as for all else.
+pub fn remover(paths: Paths) -> io::Result<Remover> {
+    Aside::new(move |(message, side)| (message, remove_served(&paths, message, side)))
+}
+
+/// Removes the file of the side that has been served, and `info` if that was all: no other side,
+/// no bounce.
+fn remove_served(paths: &Paths, message: u64, side: Option<Side>) -> Removed {
+    if let Some(side) = side {
+        let file = paths.split(side.name(), message);
+        if fs::remove_file(&file).is_err() {
+            log::warning(format_args!("unable to unlink {}; will try again later", file.display()));
+            return Removed::Stays(side);
+        }
+    }
+    for other in Side::BOTH.into_iter().filter(|other| Some(*other) != side) {
+        match fs::symlink_metadata(paths.split(other.name(), message)) {
+            Ok(_) => return Removed::Waits,
+            Err(why) if why.kind() == ErrorKind::NotFound => {}
+            Err(_) => return Removed::Served,
+        }
+    }
+    let bounces = !is_absent(&paths.flat("bounce", message));
+    if bounces || fs::remove_file(paths.split("info", message)).is_err() {
+        return Removed::Served;
+    }
+    log::line(format_args!("end msg {message}"));
+    Removed::Ended
+}
+
 impl Manager {
+    /// Somebody's last recipient is served, or there never was one: the message may have ended.
+    pub(super) fn end(&mut self, message: u64, side: Option<Side>) {
+        self.ending.insert(message);
+        self.remover.ask((message, side));
+    }
+
+    /// Files of messages that may have ended are gone, or not.
+    pub(super) fn files_removed(&mut self) {
+        let later = clock::seconds() + SYSTEM_FAILURE;
+        let mut ended = Vec::new();
+        for (message, removed) in self.remover.results() {
+            match removed {
+                // The other side may be among the jobs already: the message is still ending.
+                Removed::Waits => continue,
+                Removed::Stays(side) => {
+                    self.channels[side as usize].schedule.add(later, message);
+                }
+                Removed::Served => self.finish(message),
+                Removed::Ended => ended.push(Request::Message(message)),
+            }
+            self.ending.remove(&message);
+        }
+        if !ended.is_empty() && self.cleaner.ask(&ended).is_err() {
+            self.cleaner_lost();
+        }
+    }
+
     /// Ends a message if nobody on either side waits for it any more. What fails is tried again.
     pub(super) fn finish(&mut self, message: u64) {
         if let Err(trouble) = self.try_to_finish(message) {

@@ -4,16 +4,19 @@
 use super::channel::Channel;
 use super::clean::Cleaner;
 use super::controls::Controls;
+use super::finish::{self, Remover};
 use super::log;
 use super::rewrite::Side;
 use super::schedule::Schedule;
 use super::sweep::Sweep;
-use super::todo::Todo;
+use super::todo::{self, Todo};
 use crate::control::Control;
 use base::sys::clock;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signals};
 use queue::paths::Paths;
+use std::collections::HashSet;
+use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -29,6 +32,10 @@ pub struct Manager {
     pub(super) sweep: Sweep,
     /// Messages that nobody has to be served of any more, and that could not be finished.
     pub(super) finishing: Schedule,
+    /// Removes the files of messages that end.
+    pub(super) remover: Remover,
+    /// Messages of which it removes, or has removed, what a side had.
+    pub(super) ending: HashSet<u64>,
     /// Deliveries that have been started.
     pub(super) started: u64,
     /// No new deliveries.
@@ -40,6 +47,8 @@ pub struct Manager {
 struct Events {
     signals: bool,
     cleaner: bool,
+    written: bool,
+    removed: bool,
     trigger: bool,
     reports: [bool; 2],
     room: [bool; 2],
@@ -47,21 +56,28 @@ struct Events {
 
 impl Manager {
     /// A manager for this queue, with nothing in it yet, and this many deliveries at once.
-    pub fn new(paths: Paths, control: Control, controls: Controls, most: [usize; 2]) -> Self {
+    pub fn new(
+        paths: Paths,
+        control: Control,
+        controls: Controls,
+        most: [usize; 2],
+    ) -> io::Result<Self> {
         let [local, remote] = most;
-        Manager {
+        Ok(Manager {
             paths,
             control,
             controls,
             channels: [Channel::new(Side::Local, local), Channel::new(Side::Remote, remote)],
             cleaner: Cleaner::new(),
             cleaner_alive: true,
-            todo: Todo::default(),
+            todo: Todo::new(todo::writer(paths)?),
             sweep: Sweep::default(),
             finishing: Schedule::default(),
+            remover: finish::remover(paths)?,
+            ending: HashSet::new(),
             started: 0,
             leaving: false,
-        }
+        })
     }
 
     /// Delivers until it is told to stop, and everything that goes on has ended.
@@ -75,6 +91,12 @@ impl Manager {
             }
             if events.cleaner {
                 self.answers_came();
+            }
+            if events.written {
+                self.batch_written();
+            }
+            if events.removed {
+                self.files_removed();
             }
             for side in Side::BOTH {
                 if events.reports[side as usize] {
@@ -96,6 +118,7 @@ impl Manager {
     fn may_stop(&self) -> bool {
         let idle = |channel: &Channel| !channel.alive || channel.busy == 0;
         let clean = !self.cleaner_alive || self.cleaner.is_idle();
+        let clean = clean && self.todo.writer.is_idle() && self.remover.is_idle();
         self.leaving && clean && self.channels.iter().all(idle)
     }
 
@@ -122,6 +145,8 @@ impl Manager {
             })
         };
         let cleaner = add(&mut waits, Wait::read(self.cleaner.from), self.cleaner_alive);
+        let written = add(&mut waits, Wait::read(self.todo.writer.bell()), true);
+        let removed = add(&mut waits, Wait::read(self.remover.bell()), true);
         let reports = self.channels.each_ref();
         let reports = reports.map(|c| add(&mut waits, Wait::read(c.from), c.alive));
         let room = self.channels.each_ref();
@@ -139,6 +164,8 @@ impl Manager {
         Events {
             signals: waits[0].ready,
             cleaner: came(cleaner),
+            written: came(written),
+            removed: came(removed),
             trigger: came(trigger),
             reports: reports.map(came),
             room: room.map(came),

@@ -3,6 +3,7 @@
 //! Without I/O: [`rewrite`], [`schedule`], [`reports`], [`bounce`]. The rest is one struct,
 //! [`manager::Manager`], with a method for each event.
 
+pub mod aside;
 pub mod bounce;
 pub mod channel;
 pub mod clean;

@@ -63,7 +63,8 @@ impl Manager {
             let Some(message) = paths::number(entry.file_name().as_bytes()) else { continue };
             let request = Request::Message(message);
             // Asked twice, qmail-clean could meet a new message under the same number.
-            if self.is_left_over(message, now)
+            if !self.ending.contains(&message)
+                && self.is_left_over(message, now)
                 && !self.cleaner.waits_for(request)
                 && self.cleaner.ask(&[request]).is_err()
             {

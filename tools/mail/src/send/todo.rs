@@ -1,21 +1,23 @@
 //! New messages: when `todo` is looked through, and how its entries become messages of ours.
 
+use super::aside::Aside;
 use super::clean::Request;
 use super::draft::{self, Draft};
 use super::log;
 use super::manager::Manager;
-use super::rewrite::Side;
+use super::rewrite::{Rules, Side};
 use base::files;
 use base::sys::clock;
-use queue::paths;
+use queue::paths::{self, Paths};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 
-/// Messages that are taken over together. They share the waits for the disk; deliveries wait
-/// meanwhile.
+/// Messages that are taken over together. They share the waits for the disk.
 const BATCH: usize = 64;
 
 /// Seconds between two looks if nobody pulls the trigger.
@@ -24,9 +26,25 @@ const INTERVAL: u64 = 1500;
 /// Seconds until `todo` is opened again if that failed.
 const PAUSE: u64 = 10;
 
+/// New messages, and the rules for their recipients; and those of them that have become ours,
+/// with the sides where they go.
+pub type Writer = Aside<(Vec<u64>, Arc<Rules>), Vec<(u64, [bool; 2])>>;
+
+/// What writes the files of new messages. A crash before they are on disk begins again.
+pub fn writer(paths: Paths) -> io::Result<Writer> {
+    Aside::new(move |(messages, rules): (Vec<u64>, Arc<Rules>)| {
+        let write = |message| Draft::write(&paths, &rules, message).inspect_err(|why| why.log());
+        let drafts = messages.into_iter().filter_map(|message| write(message).ok()).collect();
+        let drafts = draft::sync(drafts);
+        drafts.iter().for_each(Draft::log);
+        drafts.iter().map(|draft| (draft.message, draft.sides)).collect()
+    })
+}
+
 /// How far we are with new messages.
-#[derive(Default)]
 pub struct Todo {
+    /// Takes a batch at a time.
+    pub(super) writer: Writer,
     trigger: Option<File>,
     /// The rest of a look that is going on.
     entries: Option<fs::ReadDir>,
@@ -39,15 +57,32 @@ pub struct Todo {
 }
 
 impl Todo {
-    /// What is to be waited for, unless new messages are being looked at anyway.
-    pub fn trigger(&self) -> Option<&File> {
-        self.trigger.as_ref().filter(|_| self.entries.is_none() && self.cleaning.is_empty())
+    /// Nothing has been looked at yet.
+    pub fn new(writer: Writer) -> Self {
+        Todo {
+            writer,
+            trigger: None,
+            entries: None,
+            next: 0,
+            cleaning: HashMap::new(),
+            doubtful: HashSet::new(),
+        }
     }
 
-    /// When there is work; `None` as long as qmail-clean has to do its part first.
+    /// Whether a batch is on its way.
+    fn is_busy(&self) -> bool {
+        !self.writer.is_idle() || !self.cleaning.is_empty()
+    }
+
+    /// What is to be waited for, unless new messages are being looked at anyway.
+    pub fn trigger(&self) -> Option<&File> {
+        self.trigger.as_ref().filter(|_| self.entries.is_none() && !self.is_busy())
+    }
+
+    /// When there is work; `None` as long as others have to do their part first.
     pub fn next_time(&self) -> Option<u64> {
         let next = if self.entries.is_some() { 0 } else { self.next };
-        self.cleaning.is_empty().then_some(next)
+        (!self.is_busy()).then_some(next)
     }
 
     /// Begins to look. The trigger is opened anew before, so that a message which comes meanwhile
@@ -95,7 +130,7 @@ impl Manager {
     }
 
     /// Takes over a batch of new messages: their files are written, everything is put on disk,
-    /// and only then qmail-clean removes what we no longer need. A crash before that begins again.
+    /// and only then qmail-clean removes what we no longer need.
     pub(super) fn scan_todo(&mut self, now: u64) {
         if self.todo.next_time().is_none_or(|next| next > now) {
             return;
@@ -103,25 +138,27 @@ impl Manager {
         if self.todo.entries.is_none() {
             self.todo.look(now);
         }
-        let mut drafts = Vec::new();
-        for message in self.todo.batch() {
-            match Draft::write(&self.paths, &self.controls.rules, message) {
-                Ok(draft) => {
-                    self.todo.doubtful.remove(&message);
-                    drafts.push(draft);
-                }
-                Err(trouble) => trouble.log(),
-            }
+        match self.todo.batch() {
+            batch if batch.is_empty() => self.look_ended(),
+            batch => self.todo.writer.ask((batch, Arc::clone(&self.controls.rules))),
         }
-        let drafts = draft::sync(drafts);
-        for draft in &drafts {
-            draft.log();
-            self.todo.cleaning.insert(draft.message, draft.sides);
+    }
+
+    /// A batch is on disk.
+    pub(super) fn batch_written(&mut self) {
+        let drafts = self.todo.writer.results().concat();
+        for (message, sides) in &drafts {
+            self.todo.doubtful.remove(message);
+            self.todo.cleaning.insert(*message, *sides);
         }
-        let requests: Vec<_> = drafts.iter().map(|draft| Request::Todo(draft.message)).collect();
+        let requests: Vec<_> = drafts.iter().map(|(message, _)| Request::Todo(*message)).collect();
         if !requests.is_empty() && self.cleaner.ask(&requests).is_err() {
             self.cleaner_lost();
         }
+        self.look_ended();
+    }
+
+    fn look_ended(&mut self) {
         if self.todo.entries.is_none() {
             self.load_doubtful();
         }
@@ -150,7 +187,7 @@ impl Manager {
             }
         }
         if sides == [false; 2] {
-            self.finish(message);
+            self.end(message, None);
         }
     }
 }
