@@ -4,11 +4,8 @@ use crate::place::{Place, oracles, run};
 use crate::server::Server;
 use std::collections::HashSet;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant, SystemTime};
 use tests::until;
 
@@ -76,35 +73,23 @@ impl Load {
     }
 }
 
-/// Injects messages by programs of the server, four at once.
+/// Injects messages by programs of the server, four at once. Shells start them, which costs both
+/// servers the same; each message gets a Message-Id of its own from them.
 pub fn inject(server: &Server, messages: usize) -> Measured {
-    let next = AtomicUsize::new(0);
-    let source = || {
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    while let number = next.fetch_add(1, Ordering::Relaxed)
-                        && number < messages
-                    {
-                        inject_one(server, number);
-                    }
-                });
-            }
-        });
-    };
-    measure(server, &server.new_mail(), messages, source)
-}
-
-fn inject_one(server: &Server, number: usize) {
-    let mut program = server.group.command(&format!("exec env {}", server.inject));
-    let mut program = program.stdin(Stdio::piped()).spawn().unwrap();
-    let text = format!(
-        "From: me@source.test\nTo: box@bench.test\nMessage-Id: <{number}@source.test>\n\n{}\n",
-        "A line of the text.\n".repeat(SIZE / 20)
+    let file = server.folder.join("message");
+    let head = "From: me@source.test\nTo: box@bench.test\n";
+    fs::write(&file, format!("{head}\n{}", "A line of the text.\n".repeat(SIZE / 20))).unwrap();
+    let (program, file, each) = (&server.inject, file.display(), messages / 4);
+    let script = format!(
+        "export {program}
+        for worker in 1 2 3 4; do
+            (left={each}
+            while [ $left -gt 0 ]; do $INJECT <{file}; left=$((left - 1)); done) &
+        done
+        wait"
     );
-    program.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let status = program.wait().unwrap();
-    assert!(status.success(), "{}: injection: {status}", server.name);
+    let source = || assert!(server.group.command(&script).status().unwrap().success());
+    measure(server, &server.new_mail(), each * 4, source)
 }
 
 /// Runs a source, and waits until its messages are in this folder and the server has nothing more

@@ -21,7 +21,7 @@ pub fn start_behind(place: &Place, out: Out, front: &str) -> Server {
 pub fn run_in(folder: PathBuf, front: &str) -> Server {
     let home = folder.join("qmail");
     let script = format!("exec {front} sh {}/run", folder.display());
-    let inject = format!("QMAILHOME={0} {0}/bin/qmail-inject", home.display());
+    let inject = format!("QMAILHOME={0} INJECT={0}/bin/qmail-inject", home.display());
     let mut server = Server::start("catena", PORT, folder, inject, &script);
     let queue = home.join("queue");
     server.busy = ["mess", "todo", "intd", "info"].map(|name| queue.join(name)).into();
@@ -38,7 +38,7 @@ pub fn install(place: &Place, out: Out) -> PathBuf {
     run(&format!(
         "mkdir {here}
         export BUILT={built} DESTDIR= PREFIX={here} QMAILHOME={here}/qmail SPLIT=23
-        export SUBSET='rules net supervise mail'
+        export SUBSET='net mail'
         sh {tree}/tools/install.sh"
     ));
     let (local, remote) = match out {

@@ -31,7 +31,7 @@ pub fn start_behind(place: &Place, out: Out, front: &str) -> Server {
         mkdir -p {here}/box/Maildir/new {here}/box/Maildir/cur {here}/box/Maildir/tmp
         chown -R box:box {here}/box"
     ));
-    let inject = format!("MAIL_CONFIG={here}/etc {oracles}/usr/sbin/sendmail -t");
+    let inject = format!("MAIL_CONFIG={here}/etc INJECT='{oracles}/usr/sbin/sendmail -t'");
     let script = format!("exec {front} /usr/lib/postfix/sbin/master -c {here}/etc -d");
     let mut server = Server::start("Postfix", PORT, folder, inject, &script);
     let queue = server.folder.join("queue");

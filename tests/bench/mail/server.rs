@@ -23,7 +23,8 @@ pub struct Server {
     pub folder: PathBuf,
     /// Folders, with folders in them, that have files as long as there is work.
     pub busy: Vec<PathBuf>,
-    /// A program that takes a message from standard input, recipients from its header.
+    /// Variables for a shell: INJECT is a program that takes a message from standard input, and
+    /// its recipients from the header.
     pub inject: String,
     /// What a process is called that waits for the commands of a client.
     pub smtpd: &'static str,
