@@ -18,11 +18,16 @@ const NOT: &[(&str, &str)] = &[("qmail-newu.8", "qmail-pw2u is to come")];
 #[rustfmt::skip]
 const HOW: &[(&str, &str, &str)] = &[
     ("README.md", "stays status: ask", "\n221 "),
-    ("README.md 2", "stays status: finger@ 127.0.0.1 joe", "here is 127.0.0.1, and there is no joe"),
-    ("README.md 3", "stays status: http@ 127.0.0.1", "<p>Hello.\n"),
-    ("README.md 4", "stays status: ask_as_proxy 127.0.0.1 25", "tcpaccess: ok "),
-    ("README.md 5", "activated $(sed -n s/ExecStart=//p example) & soon ask; ask", "\n221 "),
-    ("README.md 6", "read -r _ _ _ _ user program args <example; \
+    ("README.md 2", "certificate; user; stays status: ask_tls -cert user.pem -key user.key",
+        "\n221 "),
+    ("README.md 3", "certificate; stays status: sh -c 'echo you | openssl s_client -quiet \
+        -connect 127.0.0.1:7007 2>/dev/null'", "hello you, over TLSv1.3"),
+    ("README.md 4", "stays status: finger@ 127.0.0.1 joe",
+        "here is 127.0.0.1, and there is no joe"),
+    ("README.md 5", "stays status: http@ 127.0.0.1", "<p>Hello.\n"),
+    ("README.md 6", "stays status: ask_as_proxy 127.0.0.1 25", "tcpaccess: ok "),
+    ("README.md 7", "activated $(sed -n s/ExecStart=//p example) & soon ask; ask", "\n221 "),
+    ("README.md 8", "read -r _ _ _ _ user program args <example; \
         inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
     ("addcr.1", "smtp; ./example", "\n221 "),
     ("argv0.1", "echo 'echo $0 up; exec sleep 9' >in; stays up", "gamed-chess up"),
@@ -148,7 +153,8 @@ const HOW: &[(&str, &str, &str)] = &[
     ("svneed.8", "supervised; stays up", "server up: www"),
     ("svok.8", "supervised; stays up", "server up: root  \n"),
     ("svscan.8", "cp -r services ~joe/service; chown -R joe ~joe; \
-        setuidgid joe sh -c \"$(sed 's/^@reboot//' example)\" & soon svok ~joe/service/inner",
+        setuidgid joe sh -c \"$(sed 's/^@reboot//' example)\" & soon svok ~joe/service/inner; \
+        soon runs sleep",
         "server up\n"),
     ("svscan.8 2", "stays up", "server up\n"),
     ("svscanboot.8", "$(cut -d: -f4 example) & soon svok /service/server", ""),

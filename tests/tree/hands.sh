@@ -51,12 +51,21 @@ ask_as_proxy() {
     tcpclient -RHl0 "$1" "$2" mconnect-io
 }
 
-# certificate: the mail server's, and its key. ask_tls: somebody who asks for one over TLS.
-certificate() {
-  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
-    -subj /CN=mail.example.com -keyout /etc/ssl/mail.key -out /etc/ssl/mail.pem 2>/tmp/openssl
+# certificate: the mail server's, and its key. user: somebody's, of an authority of its own.
+# ask_tls: somebody who asks for one over TLS.
+certificate() { openssl_new /etc/ssl/mail.key /etc/ssl/mail.pem mail.example.com; }
+user() {
+  openssl_new ca.key /etc/ssl/users.pem users
+  openssl_new user.key user.pem joe -CA /etc/ssl/users.pem -CAkey ca.key \
+    -addext basicConstraints=critical,CA:false
 }
-ask_tls() { echo QUIT | openssl s_client -quiet -connect 127.0.0.1:465 2>/dev/null; }
+openssl_new() {
+  key=$1 certificate=$2 name=$3
+  shift 3
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+    -subj "/CN=$name" -keyout "$key" -out "$certificate" "$@" 2>/tmp/openssl
+}
+ask_tls() { echo QUIT | openssl s_client -quiet "$@" -connect 127.0.0.1:465 2>/dev/null; }
 
 # secured PORT PROGRAM: a server over TLS, with that certificate.
 secured() {
