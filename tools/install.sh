@@ -69,6 +69,17 @@ page() {
   mv -f "$new" "$section/${1##*/}"
 }
 
+# completion OWNER GROUP MODE PATH: what a shell reads to complete the words of one command or more.
+completion() {
+  shell=bash
+  case $4 in */zsh/*) shell=zsh ;; esac
+  mkdir -p "${4%/*}"
+  new=$4.new
+  cp "supervise/completion/$shell" "$new"
+  give "$1" "$2" "$3" "$new"
+  mv -f "$new" "$4"
+}
+
 # folder OWNER GROUP MODE PATH; the others too. What is there keeps its contents.
 folder() { mkdir -p "$4"; give "$@"; }
 fifo() { [ -p "$4" ] || mkfifo "$4"; give "$@"; }

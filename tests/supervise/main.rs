@@ -4,6 +4,7 @@ mod adoption;
 mod confine;
 mod envdir;
 mod envuidgid;
+mod examples;
 mod fghack;
 mod multicat;
 mod multilog;

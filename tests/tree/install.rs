@@ -71,7 +71,8 @@ fn source() -> Scratch {
     for program in programs() {
         source.write(Path::new("built").join(&program.name), "");
     }
-    for name in ["tools/install.sh", "tools/install.table"] {
+    let completion = ["supervise/completion/bash", "supervise/completion/zsh"];
+    for name in ["tools/install.sh", "tools/install.table"].into_iter().chain(completion) {
         source.write(name, text(name));
     }
     for page in pages() {
