@@ -195,6 +195,25 @@ fn the_end_of_supervise_ends_the_waiting() {
 }
 
 #[test]
+fn a_service_tells_that_it_is_ready() {
+    if original() {
+        return;
+    }
+    let place = services();
+    place.fifo("gate");
+    place.service("a", "read go <../gate; echo >&3; exec sleep 1000\n");
+    place.write("a/notification-fd", "3\n");
+    let _supervise = place.supervise("a");
+    place.wait_pid("a", 0);
+    let up = start(place.command("svwait").arg("a"));
+    let ready = waiting(&place, &["-U", "a"]);
+    assert_eq!(ran(&up.finish(LIMIT)), said(0, ""));
+    assert_eq!(ready.ended(), None);
+    place.write("gate", "go\n");
+    assert_eq!(ran(&ready.finish(LIMIT)), said(0, ""));
+}
+
+#[test]
 fn a_service_is_waited_for_through_its_life() {
     if original() {
         return;
