@@ -9,19 +9,29 @@ mod site;
 mod accidents;
 mod accounts;
 mod bounces;
+mod bouncesaying;
 mod checkpassword;
+mod condredirect;
+mod datemail;
 mod deliveries;
 #[path = "dot-forward.rs"]
 mod dot_forward;
+mod elq;
+mod except;
 mod fastforward;
 mod forward;
 mod home;
+mod maildir2mbox;
 mod maildirmake;
+mod mailsubj;
 mod newaliases;
 mod newinclude;
+mod pinq;
+mod predate;
 mod preline;
 mod printforward;
 mod printmaillist;
+mod qail;
 #[path = "qmail-clean.rs"]
 mod qmail_clean;
 #[path = "qmail-getpw.rs"]
@@ -64,6 +74,7 @@ mod qmail_showctl;
 mod qmail_smtpd;
 #[path = "qmail-start.rs"]
 mod qmail_start;
+mod qreceipt;
 mod reading;
 mod sendmail;
 mod setforward;

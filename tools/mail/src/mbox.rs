@@ -153,7 +153,7 @@ const FROM: &[u8] = b"From ";
 /// Quotes a message block by block: a line of any number of `>` and then `From ` gets one `>`
 /// more.
 #[derive(Default)]
-struct Quoter {
+pub struct Quoter {
     /// Bytes of [`FROM`] seen at the start of a line and held back.
     held: usize,
     /// Past the place where a line may turn out to be a From line.
@@ -164,7 +164,7 @@ struct Quoter {
 
 impl Quoter {
     /// Appends a block of the message to `quoted`.
-    fn quote(&mut self, block: &[u8], quoted: &mut Vec<u8>) {
+    pub fn quote(&mut self, block: &[u8], quoted: &mut Vec<u8>) {
         let mut rest = block;
         while let [byte, tail @ ..] = rest {
             if self.inside {
@@ -193,7 +193,7 @@ impl Quoter {
     }
 
     /// Ends the message: its last line gets a newline if it has none, and an empty line follows.
-    fn end(&mut self, quoted: &mut Vec<u8>) {
+    pub fn end(&mut self, quoted: &mut Vec<u8>) {
         self.release(quoted);
         if self.open {
             quoted.push(b'\n');

@@ -10,12 +10,13 @@ use base::{Args, Code, Die, Result, Unable, env, say};
 use mail::alias_line::{Address, Entry, Includes, entries};
 use mail::control::Control;
 use mail::default_hosts::DefaultHosts;
+use mail::feed::feed;
 use mail::program_exit::{Verdict, verdict};
 use mail::submission::Submission;
 use queue::home;
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -25,9 +26,6 @@ const USAGE: &str = "dot-forward [ -nN ] file ...";
 
 /// The exit code that ends a .qmail file.
 const FORWARDED: Code = Code(99);
-
-/// Bytes copied at once.
-const BLOCK: usize = 65536;
 
 /// What an entry of a .forward file asks for.
 enum Action {
@@ -188,7 +186,7 @@ fn run_command(command: &[u8], head: &[u8]) -> Result<()> {
         .start()
         .unable("fork")?;
     drop(read);
-    let copied = copy(head, write.as_fd());
+    let copied = feed(head, write.as_fd());
     drop(write);
     let status = wait::child(child).unable("wait for child")?;
     copied.unable("read message")?;
@@ -197,22 +195,6 @@ fn run_command(command: &[u8], head: &[u8]) -> Result<()> {
         Verdict::Never => Err(Die::silent(Code::PERM.0)),
         Verdict::Later => Err(Die::silent(Code::TEMP.0)),
         Verdict::Crashed => Err(Die::later("child crashed")),
-    }
-}
-
-/// Writes the lines and the message, as far as the reader wants them.
-fn copy(head: &[u8], to: BorrowedFd) -> io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut next = head;
-    loop {
-        match fd::write_all(to, next) {
-            Err(why) if why.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            other => other?,
-        }
-        match fd::read(fd::STDIN, &mut block)? {
-            0 => return Ok(()),
-            count => next = &block[..count],
-        }
     }
 }
 

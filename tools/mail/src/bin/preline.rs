@@ -5,15 +5,12 @@ use base::opt::Opts;
 use base::sys::spawn::Spawn;
 use base::sys::{fd, signal, wait};
 use base::{Args, Code, Die, Result, Unable, env};
-use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd};
+use mail::feed::feed;
+use std::os::fd::AsFd;
 
 base::program!("preline", run);
 
 const USAGE: &str = "preline cmd [ arg ... ]";
-
-/// Bytes copied at once.
-const BLOCK: usize = 65536;
 
 fn run(words: Args) -> Result<Code> {
     signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
@@ -44,25 +41,8 @@ fn run(words: Args) -> Result<Code> {
         .start()
         .unable("fork")?;
     drop(read);
-    copy(&head, write.as_fd()).unable("copy input")?;
+    feed(&head, write.as_fd()).unable("copy input")?;
     drop(write);
     let status = wait::child(child).unable("wait for child")?;
     status.code().map(Code).ok_or_else(|| Die::later("child crashed"))
-}
-
-/// Gives the child the lines and the message. One that does not want to read all of it is not
-/// made to: its exit code tells what it thinks of the message.
-fn copy(head: &[u8], to: BorrowedFd) -> io::Result<()> {
-    let mut block = vec![0; BLOCK];
-    let mut next = head;
-    loop {
-        match fd::write_all(to, next) {
-            Err(why) if why.kind() == ErrorKind::BrokenPipe => return Ok(()),
-            other => other?,
-        }
-        match fd::read(fd::STDIN, &mut block)? {
-            0 => return Ok(()),
-            count => next = &block[..count],
-        }
-    }
 }
