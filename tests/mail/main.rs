@@ -80,3 +80,4 @@ mod sendmail;
 mod setforward;
 mod setmaillist;
 mod splogger;
+mod starttls;

@@ -67,6 +67,11 @@ openssl_new() {
 }
 ask_tls() { echo QUIT | openssl s_client -quiet "$@" -connect 127.0.0.1:465 2>/dev/null; }
 
+# ask_starttls: somebody who asks for it, and then for mail.
+ask_starttls() {
+  echo QUIT | openssl s_client -quiet -starttls smtp -connect 127.0.0.1:25 2>/dev/null
+}
+
 # secured PORT PROGRAM: a server over TLS, with that certificate.
 secured() {
   port=$1

@@ -34,6 +34,7 @@ pub mod routes;
 pub mod send;
 pub mod smtp;
 pub mod spawner;
+pub mod starttls;
 pub mod submission;
 pub mod tcpto;
 pub mod token;

@@ -10,7 +10,8 @@ use mail::peer::Peer;
 use mail::received;
 use mail::smtp::policy::Policy;
 use mail::smtp::replies::{CONTROLS, TIMEOUT};
-use mail::smtp::session::{Envelope, Host, Next, Receipt, Session, Verdict};
+use mail::smtp::session::{Envelope, Host, Next, Receipt, Session, Tls, Verdict};
+use mail::starttls::{self, Provider};
 use mail::submission::{Refusal, Submission};
 use net::connection;
 use queue::home;
@@ -61,6 +62,7 @@ struct Settings {
     databytes: u64,
     /// Seconds for each read and write.
     timeout: u64,
+    tls: Tls,
     host: Daemon,
 }
 
@@ -71,6 +73,8 @@ struct Daemon {
     env: Env,
     caller: Caller,
     policy: Policy,
+    /// Where TLS can be had.
+    provider: Option<Provider>,
     submission: Option<Submission>,
 }
 
@@ -84,15 +88,19 @@ impl Settings {
             Some(bytes) => number::leading(bytes),
             None => control.number("databytes")?,
         };
+        let provider = Provider::of(&mut env, &control)?;
+        let tls = provider.as_ref().map_or(Tls::None, |_| starttls::demanded(&env));
         Ok(Settings {
             greeting: control.line_or_me("smtpgreeting")?.ok_or(ErrorKind::NotFound)?,
             databytes: databytes.unwrap_or(0),
             timeout: control.number("timeoutsmtpd")?.unwrap_or(PATIENCE),
+            tls,
             host: Daemon {
                 policy: Policy::read(&control, env.get("RELAYCLIENT"))?,
                 caller: Caller::of(&env),
                 home,
                 env,
+                provider,
                 submission: None,
             },
         })
@@ -101,8 +109,13 @@ impl Settings {
     /// Moves bytes between the client and the session until that is over. Replies are written
     /// before anything is waited for.
     fn converse(mut self) -> io::Result<Code> {
+        if self.host.is_smtps() {
+            self.host.prepare_tls().or(Err(ErrorKind::NotConnected))?;
+            self.host.begin_tls()?;
+            self.tls = Tls::None;
+        }
         let mut client = client(self.timeout);
-        let mut session = Session::new(self.greeting, self.databytes);
+        let mut session = Session::new(self.greeting, self.databytes, self.tls);
         let mut block = vec![0; SMALL_BLOCK];
         let mut unread = 0..0;
         loop {
@@ -114,6 +127,12 @@ impl Settings {
                 Next::Flush => {}
                 Next::Exit(code) => return Ok(code),
                 Next::More => unread = 0..receive(&mut client, &mut block)?,
+                Next::Secure => {
+                    self.host.begin_tls()?;
+                    session.secured();
+                    // Nothing that came in the clear is left.
+                    unread = 0..0;
+                }
             }
         }
     }
@@ -139,7 +158,27 @@ fn receive(client: &mut Peer, block: &mut Vec<u8>) -> io::Result<usize> {
     }
 }
 
+impl Daemon {
+    /// Whether the client begins with TLS, and nobody has done that for us: $SMTPS.
+    fn is_smtps(&self) -> bool {
+        let wanted = self.env.get("SMTPS").is_some_and(|value| !value.is_empty());
+        wanted && self.env.get("SSL_PROTOCOL").is_none()
+    }
+
+    /// Standard input and output are what is said over TLS then.
+    fn begin_tls(&mut self) -> io::Result<()> {
+        let provider = self.provider.take().ok_or(ErrorKind::NotFound)?;
+        provider.begin(&mut self.env)
+    }
+}
+
 impl Host for Daemon {
+    fn prepare_tls(&mut self) -> std::result::Result<(), String> {
+        let provider =
+            self.provider.as_mut().map_or(Err(ErrorKind::NotFound.into()), Provider::prepare);
+        provider.or(Err("not available".into()))
+    }
+
     fn sender(&mut self, address: Vec<u8>) -> Verdict {
         self.policy.sender(address)
     }
@@ -152,7 +191,12 @@ impl Host for Daemon {
         let Ok(mut submission) = Submission::open_with(&self.home, &self.env) else {
             return false;
         };
-        submission.put(&received::line(&self.caller, helo, "SMTP", clock::seconds()));
+        submission.put(&received::line(
+            &self.caller,
+            helo,
+            &starttls::protocol(&self.env),
+            clock::seconds(),
+        ));
         self.submission = Some(submission);
         true
     }

@@ -21,13 +21,15 @@ pub enum Verb {
     Help,
     /// Does nothing.
     Noop,
+    /// Begins TLS.
+    Starttls,
     /// Ends.
     Quit,
     /// Anything else.
     Unknown,
 }
 
-const VERBS: [(&[u8], Verb); 10] = [
+const VERBS: [(&[u8], Verb); 11] = [
     (b"helo", Verb::Helo),
     (b"ehlo", Verb::Ehlo),
     (b"mail", Verb::Mail),
@@ -37,6 +39,7 @@ const VERBS: [(&[u8], Verb); 10] = [
     (b"vrfy", Verb::Vrfy),
     (b"help", Verb::Help),
     (b"noop", Verb::Noop),
+    (b"starttls", Verb::Starttls),
     (b"quit", Verb::Quit),
 ];
 

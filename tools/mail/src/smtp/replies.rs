@@ -10,7 +10,13 @@ pub const HELO: &str = "250 ";
 /// EHLO: this and the host's name, then [`EXTENSIONS`].
 pub const EHLO: &str = "250-";
 /// The extensions that are always there.
-pub const EXTENSIONS: [&str; 2] = ["250-PIPELINING", "250 8BITMIME"];
+pub const EXTENSIONS: [&str; 2] = ["PIPELINING", "8BITMIME"];
+/// The one that is there if TLS can be begun.
+pub const STARTTLS: &str = "STARTTLS";
+/// Before an extension that is not the last.
+pub const MORE: &str = "250-";
+/// Before the last one.
+pub const LAST: &str = "250 ";
 /// QUIT: this and the host's name.
 pub const QUIT: &str = "221 ";
 
@@ -28,6 +34,19 @@ pub const VRFY: &str = "252 send some mail, i'll try my best";
 pub const HELP: &str = "214 qmail-smtpd of catena, see RFC 5321";
 /// DATA.
 pub const GO_AHEAD: &str = "354 go ahead";
+
+/// STARTTLS: the next bytes are the client's first ones of TLS.
+pub const TLS_GO_AHEAD: &str = "220 ready for TLS";
+/// STARTTLS cannot be done now: this, why, [`TLS_NOT_NOW_END`].
+pub const TLS_NOT_NOW: &str = "454 TLS ";
+/// See [`TLS_NOT_NOW`].
+pub const TLS_NOT_NOW_END: &str = " (#4.3.0)";
+/// STARTTLS with an argument.
+pub const TLS_ARGUMENT: &str = "501 no parameters allowed with STARTTLS (#5.5.4)";
+/// Something in the clear behind STARTTLS. Ends the session: who knows who has said it.
+pub const TLS_UNREAD: &str = "503 nothing may follow STARTTLS (#5.5.1)";
+/// A command that may not be given in the clear.
+pub const TLS_FIRST: &str = "530 Must issue a STARTTLS command first (#5.7.0)";
 
 /// An unknown command.
 pub const UNIMPLEMENTED: &str = "502 unimplemented (#5.5.1)";

@@ -28,6 +28,8 @@ pub trait Host {
     fn sender(&mut self, address: Vec<u8>) -> Verdict;
     /// RCPT: judges a recipient of the sender that was taken last.
     fn recipient(&mut self, address: Vec<u8>) -> Verdict;
+    /// STARTTLS: gets ready for TLS, or says why that cannot be.
+    fn prepare_tls(&mut self) -> Result<(), String>;
     /// DATA: starts the queue program, and gives it the Received line. `helo` is the name that
     /// the client gave itself. False if that fails.
     fn open(&mut self, helo: Option<&[u8]>) -> bool;
@@ -68,6 +70,31 @@ pub struct Receipt {
     pub seconds: u64,
 }
 
+/// What a session has to do with TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+pub enum Tls {
+    /// Nothing: it cannot be begun, or has been.
+    #[default]
+    None,
+    /// STARTTLS begins it,
+    Offered,
+    /// which must be before MAIL and RCPT,
+    BeforeMail,
+    /// or before all but EHLO, NOOP and QUIT.
+    First,
+}
+
+impl Tls {
+    /// Whether a command has to wait for it.
+    fn forbids(self, verb: Verb) -> bool {
+        match verb {
+            Verb::Ehlo | Verb::Noop | Verb::Quit | Verb::Starttls => false,
+            Verb::Mail | Verb::Rcpt => self >= Tls::BeforeMail,
+            _ => self == Tls::First,
+        }
+    }
+}
+
 /// What is to be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
@@ -75,6 +102,8 @@ pub enum Next {
     More,
     /// Write the replies, then feed the rest.
     Flush,
+    /// Write the replies, begin TLS, tell so by [`Session::secured`], then feed more.
+    Secure,
     /// Write the replies and exit with this code.
     Exit(Code),
 }
@@ -84,6 +113,7 @@ pub struct Session {
     name: Vec<u8>,
     /// Bytes that a message may have; 0 is no limit.
     limit: u64,
+    tls: Tls,
     replies: Vec<u8>,
     /// The command line so far, and whether it was too long to be kept whole.
     line: Vec<u8>,
@@ -106,10 +136,11 @@ struct Message {
 impl Session {
     /// Begins with the greeting. `name` is what this host calls itself, `limit` the bytes that a
     /// message may have (0: any).
-    pub fn new(name: Vec<u8>, limit: u64) -> Self {
+    pub fn new(name: Vec<u8>, limit: u64, tls: Tls) -> Self {
         let mut session = Session {
             name,
             limit,
+            tls,
             replies: Vec::new(),
             line: Vec::new(),
             cut: false,
@@ -129,6 +160,12 @@ impl Session {
     /// The replies have been written.
     pub fn written(&mut self) {
         self.replies.clear();
+    }
+
+    /// TLS has begun: nothing counts of what was said before. RFC 3207, section 4.2.
+    pub fn secured(&mut self) {
+        self.tls = Tls::None;
+        (self.helo, self.envelope) = (None, None);
     }
 
     /// Takes in what the client has sent. Tells how many bytes are used, and what is next.
@@ -163,16 +200,21 @@ impl Session {
         let next = if std::mem::take(&mut self.cut) {
             self.answer_now(LINE_TOO_LONG)
         } else {
-            self.command(line.strip_suffix(b"\r").unwrap_or(&line), host)
+            let last = end + 1 == input.len();
+            self.command(line.strip_suffix(b"\r").unwrap_or(&line), last, host)
         };
         line.clear();
         self.line = line;
         (end + 1, next)
     }
 
-    /// Does what a command says. Replies to MAIL, RCPT and RSET may wait for more commands.
-    fn command(&mut self, line: &[u8], host: &mut impl Host) -> Next {
+    /// Does what a command says, the `last` one that has come. Replies to MAIL, RCPT and RSET may
+    /// wait for more commands.
+    fn command(&mut self, line: &[u8], last: bool, host: &mut impl Host) -> Next {
         let (verb, argument) = command::parse(line);
+        if self.tls.forbids(verb) {
+            return self.answer_now(TLS_FIRST);
+        }
         match verb {
             Verb::Helo => {
                 self.say_name(HELO, "");
@@ -180,7 +222,7 @@ impl Session {
             }
             Verb::Ehlo => {
                 self.say_name(EHLO, "");
-                EXTENSIONS.iter().for_each(|line| self.say(line));
+                self.say_extensions();
                 self.hello(argument)
             }
             Verb::Mail => self.mail(argument, host),
@@ -193,7 +235,8 @@ impl Session {
             Verb::Noop => self.answer_now(OK),
             Verb::Vrfy => self.answer_now(VRFY),
             Verb::Help => self.answer_now(HELP),
-            Verb::Unknown => self.answer_now(UNIMPLEMENTED),
+            Verb::Starttls if self.tls > Tls::None => self.starttls(argument, last, host),
+            Verb::Starttls | Verb::Unknown => self.answer_now(UNIMPLEMENTED),
             Verb::Quit => {
                 self.say_name(QUIT, "");
                 Next::Exit(Code::DONE)
@@ -205,6 +248,31 @@ impl Session {
         self.envelope = None;
         self.helo = Some(name.to_vec());
         Next::Flush
+    }
+
+    fn say_extensions(&mut self) {
+        let tls = (self.tls > Tls::None).then_some(STARTTLS);
+        let all: Vec<&str> = EXTENSIONS.into_iter().chain(tls).collect();
+        for (at, name) in all.iter().enumerate() {
+            let before = if at + 1 == all.len() { LAST } else { MORE };
+            self.say_all(&[before.as_bytes(), name.as_bytes()]);
+        }
+    }
+
+    fn starttls(&mut self, argument: &[u8], last: bool, host: &mut impl Host) -> Next {
+        if !argument.is_empty() {
+            return self.answer_now(TLS_ARGUMENT);
+        }
+        if !last {
+            return self.hang_up(TLS_UNREAD);
+        }
+        match host.prepare_tls() {
+            Ok(()) => {
+                self.say(TLS_GO_AHEAD);
+                Next::Secure
+            }
+            Err(why) => self.answer_now(&format!("{TLS_NOT_NOW}{why}{TLS_NOT_NOW_END}")),
+        }
     }
 
     fn mail(&mut self, argument: &[u8], host: &mut impl Host) -> Next {

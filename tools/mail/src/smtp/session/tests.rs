@@ -27,6 +27,10 @@ impl Host for Book {
             _ => Verdict::Take([&address, &b"+"[..]].concat()),
         }
     }
+    fn prepare_tls(&mut self) -> Result<(), String> {
+        self.events += "tls\n";
+        if self.broken { Err("is broken".into()) } else { Ok(()) }
+    }
     fn open(&mut self, helo: Option<&[u8]>) -> bool {
         self.events += &format!("open {:?}\n", helo.map(String::from_utf8_lossy));
         !self.broken
@@ -48,7 +52,11 @@ impl Host for Book {
 }
 
 fn session() -> Session {
-    let mut session = Session::new(b"a.example".into(), 20);
+    session_with(Tls::None)
+}
+
+fn session_with(tls: Tls) -> Session {
+    let mut session = Session::new(b"a.example".into(), 20, tls);
     session.written();
     session
 }
@@ -104,6 +112,58 @@ fn commands_have_their_replies() {
          250 flushed\n503 MAIL first (#5.5.1)\n503 MAIL first (#5.5.1)\n\
          502 unimplemented (#5.5.1)\n502 unimplemented (#5.5.1)\n221 a.example\n",
     );
+}
+
+/// What a session says to commands, and what is next after the last of them.
+fn says(session: &mut Session, book: &mut Book, input: &str) -> (String, Next) {
+    let (mut replies, mut next) = (String::new(), Next::More);
+    for line in input.split_inclusive('\n') {
+        next = session.feed(line.replace('\n', "\r\n").as_bytes(), book).1;
+        replies += &shown(session.replies());
+        session.written();
+    }
+    (replies, next)
+}
+
+#[test]
+fn tls_begins_a_session_anew() {
+    let (mut session, mut book) = (session_with(Tls::Offered), Book::default());
+    let offer = "250-a.example\n250-PIPELINING\n250-8BITMIME\n250 STARTTLS\n";
+    let said = says(&mut session, &mut book, "ehlo c\nmail from:<x>\nstarttls x\nSTARTTLS\n");
+    let go = "250 ok\n501 no parameters allowed with STARTTLS (#5.5.4)\n220 ready for TLS\n";
+    assert_eq!(said, (format!("{offer}{go}"), Next::Secure));
+    session.secured();
+    let said = says(&mut session, &mut book, "rcpt to:<x>\nstarttls\nehlo c\n").0;
+    let plain = "250-a.example\n250-PIPELINING\n250 8BITMIME\n";
+    let expected = format!("503 MAIL first (#5.5.1)\n502 unimplemented (#5.5.1)\n{plain}");
+    assert_eq!((said, &book.events[..]), (expected, "tls\n"));
+}
+
+#[test]
+fn nothing_may_follow_starttls() {
+    let mut session = session_with(Tls::Offered);
+    let (used, next) = session.feed(b"starttls\r\nrset\r\n", &mut Book::default());
+    let said = shown(session.replies());
+    let refused = "503 nothing may follow STARTTLS (#5.5.1)\n".into();
+    assert_eq!((used, next, said), (10, Next::Exit(Code(1)), refused));
+}
+
+#[test]
+fn tls_that_cannot_begin_leaves_the_session_as_it_is() {
+    let mut book = Book { broken: true, ..Book::default() };
+    let said = says(&mut session_with(Tls::Offered), &mut book, "starttls\nmail from:<x>\n");
+    assert_eq!(said, ("454 TLS is broken (#4.3.0)\n250 ok\n".into(), Next::More));
+}
+
+#[test]
+fn tls_may_be_a_must() {
+    let first = "530 Must issue a STARTTLS command first (#5.7.0)\n";
+    let commands = "helo x\nmail from:<x>\nrcpt to:<x>\nrset\nfoo\nnoop\nquit\n";
+    let said = says(&mut session_with(Tls::First), &mut Book::default(), commands).0;
+    assert_eq!(said, format!("{}250 ok\n221 a.example\n", first.repeat(5)));
+    let said = says(&mut session_with(Tls::BeforeMail), &mut Book::default(), commands).0;
+    let after = "250 flushed\n502 unimplemented (#5.5.1)\n250 ok\n221 a.example\n";
+    assert_eq!(said, format!("250 a.example\n{first}{first}{after}"));
 }
 
 #[test]
