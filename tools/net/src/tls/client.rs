@@ -282,3 +282,92 @@ fn is_for(own: &CertificateDer, host: &[u8]) -> std::result::Result<(), Error> {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::testing;
+    use ::tests::{Random, Scratch, scratch};
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+    use std::sync::LazyLock;
+
+    /// A client that trusts the certificate of [`testing`].
+    fn client(host: &str) -> Connection {
+        static PLACE: LazyLock<Scratch> = LazyLock::new(|| {
+            let place = scratch();
+            place.write("ca.pem", testing::PEM);
+            place
+        });
+        let authorities = [Some(PLACE.join("ca.pem")), None];
+        let demands = Demands { authorities, ..Demands::default() };
+        demands.connection(Some(host.as_bytes())).unwrap()
+    }
+
+    /// A server with that certificate.
+    fn server(version: &'static SupportedProtocolVersion) -> Connection {
+        let config = ServerConfig::builder_with_provider(provider(None))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(testing::pem().certificates, testing::pem().key().unwrap());
+        ServerConnection::new(Arc::new(config.unwrap())).unwrap().into()
+    }
+
+    /// All that one end has to say.
+    fn flight(end: &mut Connection) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while end.wants_write() {
+            end.write_tls(&mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    fn hear(end: &mut Connection, mut bytes: &[u8]) -> std::result::Result<(), Error> {
+        while !bytes.is_empty() {
+            end.read_tls(&mut bytes).map_err(|_| Error::General("too much".into()))?;
+            end.process_new_packets()?;
+        }
+        Ok(())
+    }
+
+    /// What the client says of a server of that version in the end.
+    fn judged(host: &str, version: &'static SupportedProtocolVersion) -> String {
+        let (mut client, mut server) = (client(host), server(version));
+        for _ in 0..3 {
+            hear(&mut server, &flight(&mut client)).unwrap();
+            if let Err(why) = hear(&mut client, &flight(&mut server)) {
+                return failure(&Broken::Tls(why), host.as_bytes()).text;
+            }
+        }
+        if client.is_handshaking() { "shakes still".into() } else { "good".into() }
+    }
+
+    #[test]
+    fn the_name_must_be_that_of_the_certificate() {
+        for version in [&TLS12, &TLS13] {
+            assert_eq!(judged("mail.example", version), "good");
+            assert_eq!(judged("Mail.Example.", version), "good");
+            for wrong in ["example", "a.mail.example", "127.0.0.1", "::1", "a b", ""] {
+                let text = "fatal: server hostname does not match certificate: ";
+                assert_eq!(judged(wrong, version), format!("{text}{wrong}"));
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_servers_are_not_believed() {
+        let mut random = Random::new(11);
+        for version in [&TLS12, &TLS13] {
+            let (mut asking, mut server) = (client("mail.example"), server(version));
+            hear(&mut server, &flight(&mut asking)).unwrap();
+            let first = flight(&mut server);
+            for _ in 0..5_000 {
+                let mut client = client("mail.example");
+                flight(&mut client);
+                let _ = hear(&mut client, &random.damaged(&first));
+                assert!(client.is_handshaking());
+            }
+        }
+    }
+}
