@@ -75,16 +75,17 @@ impl Rules {
     /// read: look-ups will say so.
     pub fn learn(&mut self) {
         let mut lengths = Lengths { four: Vec::new(), six: Vec::new() };
-        for record in self.reader.records() {
-            let Ok(record) = record else { return };
-            if let Some(network) = Network::from_bits(&record.key) {
+        let read = self.reader.each_key(|key| {
+            if let Some(network) = Network::from_bits(key) {
                 let known = if network.is_four() { &mut lengths.four } else { &mut lengths.six };
                 if let Err(place) = known.binary_search_by(|known| network.length().cmp(known)) {
                     known.insert(place, network.length());
                 }
             }
+        });
+        if read.is_ok() {
+            self.lengths = lengths;
         }
-        self.lengths = lengths;
     }
 
     /// Whether `path` is still the very file that was opened, unchanged. May say no without need.

@@ -45,7 +45,7 @@ impl Env {
     pub fn set(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
         let name = name.as_ref().as_bytes();
         let mut entry = [name, b"=", value.as_ref().as_bytes()].concat();
-        entry.truncate(entry.iter().position(|byte| *byte == 0).unwrap_or(entry.len()));
+        entry.truncate(memchr::memchr(0, &entry).unwrap_or(entry.len()));
         match self.entries.iter().position(|old| is_of(old, name)) {
             None => self.entries.push(entry),
             Some(at) => {

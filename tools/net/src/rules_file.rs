@@ -12,12 +12,14 @@ pub struct RulesFile {
     may_be_missing: bool,
     /// `None`: there is no file, and that is allowed.
     rules: io::Result<Option<Rules>>,
+    /// What occurs in the open file is known.
+    learned: bool,
 }
 
 impl RulesFile {
     /// Looks at nothing yet.
     pub fn new(path: &Path, may_be_missing: bool) -> Self {
-        RulesFile { path: path.to_owned(), may_be_missing, rules: Ok(None) }
+        RulesFile { path: path.to_owned(), may_be_missing, rules: Ok(None), learned: false }
     }
 
     /// Its name.
@@ -26,13 +28,19 @@ impl RulesFile {
     }
 
     /// Opens the file, unless the open one is still the one of that name and unchanged. A
-    /// failure is kept for [`RulesFile::lookup`] to tell.
+    /// failure is kept for [`RulesFile::lookup`] to tell. A file that stays is worth being read
+    /// once for what occurs in it.
     pub fn refresh(&mut self) {
-        if let Ok(Some(rules)) = &self.rules
+        if let Ok(Some(rules)) = &mut self.rules
             && rules.is_current(&self.path)
         {
+            if !self.learned {
+                rules.learn();
+                self.learned = true;
+            }
             return;
         }
+        self.learned = false;
         self.rules = match Rules::open(&self.path) {
             Ok(rules) => Ok(Some(rules)),
             Err(why) if why.kind() == ErrorKind::NotFound && self.may_be_missing => Ok(None),

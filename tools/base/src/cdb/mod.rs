@@ -86,6 +86,9 @@ mod tests {
         assert_eq!(reader.find(b"key 4000").unwrap(), None);
         let all: Vec<_> = reader.records().map(|record| record.unwrap()).collect();
         assert_eq!(all.len(), 5000);
+        let mut keys = Vec::new();
+        reader.each_key(|key| keys.push(key.to_vec())).unwrap();
+        assert!(keys.iter().eq(all.iter().map(|record| &record.key)));
         assert!(all.iter().zip(&records).all(|(a, b)| (&a.key, &a.data) == (&b.0, &b.1)));
     }
 
@@ -107,6 +110,9 @@ mod tests {
             let Ok(reader) = opened("bad", &bad) else { continue };
             let _ = (reader.find(b"a"), reader.find(b"b"), reader.find(b""));
             assert!(reader.records().take(10_000).count() < 10_000);
+            let mut keys = 0;
+            let _ = reader.each_key(|_| keys += 1);
+            assert!(keys < 10_000);
         }
     }
 }

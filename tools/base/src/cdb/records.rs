@@ -21,6 +21,20 @@ impl Reader {
         let (end, _) = self.table(0);
         Records { reader: self, at: u64::from(HEAD), end: u64::from(end), ahead: Ahead::default() }
     }
+
+    /// Shows all keys, in the same order. Much faster than [`Reader::records`].
+    pub fn each_key(&self, mut show: impl FnMut(&[u8])) -> io::Result<()> {
+        let mut records = self.records();
+        let mut key = Vec::new();
+        while records.at < records.end {
+            let (key_size, data_size) = records.sizes()?;
+            key.resize(key_size as usize, 0);
+            records.fill(&mut key)?;
+            records.at += u64::from(data_size);
+            show(&key);
+        }
+        Ok(())
+    }
 }
 
 /// The records of a database, in file order. Ends after the first error.
@@ -34,22 +48,28 @@ pub struct Records<'a> {
 
 impl Records<'_> {
     fn read(&mut self) -> io::Result<Record> {
+        let (key_size, data_size) = self.sizes()?;
+        let mut record =
+            Record { key: vec![0; key_size as usize], data: vec![0; data_size as usize] };
+        self.fill(&mut record.key)?;
+        self.fill(&mut record.data)?;
+        Ok(record)
+    }
+
+    /// The sizes of the next key and data, which lie in the file.
+    fn sizes(&mut self) -> io::Result<(u32, u32)> {
         let mut pair = [0; 8];
-        self.take(&mut pair)?;
+        self.fill(&mut pair)?;
         let (key_size, data_size) = numbers(pair);
         let left = self.reader.size.saturating_sub(self.at);
         if u64::from(key_size) + u64::from(data_size) > left {
             return Err(ErrorKind::InvalidData.into());
         }
-        let mut record =
-            Record { key: vec![0; key_size as usize], data: vec![0; data_size as usize] };
-        self.take(&mut record.key)?;
-        self.take(&mut record.data)?;
-        Ok(record)
+        Ok((key_size, data_size))
     }
 
     /// The next bytes of the file.
-    fn take(&mut self, into: &mut [u8]) -> io::Result<()> {
+    fn fill(&mut self, into: &mut [u8]) -> io::Result<()> {
         match self.reader.kept(self.at, into.len()) {
             Some(bytes) => into.copy_from_slice(bytes),
             None => self.ahead.read(&self.reader.file, self.at, into).map_err(cut_short)?,

@@ -191,9 +191,19 @@ mod tests {
 
     #[test]
     fn damaged_answers_do_no_harm() {
+        damaged(1, 10_000);
+    }
+
+    #[test]
+    #[ignore = "torture"]
+    fn a_hundred_thousand_damaged_answers_do_no_harm() {
+        damaged(2, 100_000);
+    }
+
+    fn damaged(seed: u64, count: usize) {
         let (query, good) = sample(Kind::A);
-        let mut random = Random::new(1);
-        for _ in 0..10_000 {
+        let mut random = Random::new(seed);
+        for _ in 0..count {
             let mut bad = good.clone();
             for _ in 0..1 + random.below(5) {
                 let at = random.below(bad.len());
