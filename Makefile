@@ -38,6 +38,7 @@ test: all
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast
 
 torture: all
+	cargo test --workspace --lib -- --ignored
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast -- --ignored
 
 check: all

@@ -1,10 +1,12 @@
 //! Many visitors at once: limits, shortage, and what is left behind.
 
-use crate::server::{Server, all, one_visit, plain, ready, rules};
+use crate::server::{Server, all, compile, one_visit, plain, ready, rules};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::fs;
-use std::io::Read;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::{LIMIT, Scratch, original, program, until};
@@ -180,4 +182,98 @@ fn two_thousand_visitors_leave_nothing_behind() {
 #[ignore = "torture"]
 fn a_hundred_thousand_visitors_leave_nothing_behind() {
     many(100_000);
+}
+
+/// Replaces the rules so many times while three crowds come and go.
+fn replacing(times: usize) {
+    let (place, file) = rules("127.0.0.1:allow\n127.0.0.2:deny\n:allow,V=\"0\"\n");
+    let server = plain(&["-c", "200", "-b", "200", "-x", &file], &["echo", "served"]);
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for (from, expected) in
+            [("127.0.0.1", "served\n"), ("127.0.0.2", ""), ("127.0.0.3", "served\n")]
+        {
+            let (server, done) = (&server, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    assert_eq!(server.says_to(from), expected);
+                }
+            });
+        }
+        let _end = AtEnd(&done);
+        for round in 0..times {
+            compile(&place, &format!("127.0.0.1:allow\n127.0.0.2:deny\n:allow,V=\"{round}\"\n"));
+        }
+    });
+    assert!(!server.running.err().contains("warning"), "{}", server.running.err());
+}
+
+/// Set when it is dropped, also by a panic.
+struct AtEnd<'a>(&'a AtomicBool);
+
+impl Drop for AtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn replacing_rules_under_load_never_gives_a_wrong_decision() {
+    replacing(100);
+}
+
+#[test]
+#[ignore = "torture"]
+fn replacing_rules_a_thousand_times_never_gives_a_wrong_decision() {
+    replacing(1_000);
+}
+
+/// Visitors who are gone before they are served, or before they have heard anything: so many
+/// connections end in a reset.
+fn aborted(count: usize) {
+    let server = plain(&["-q", "-c", "100", "-b", "1000"], &["echo", "served"]);
+    server.says();
+    let pid = server.running.pid();
+    until(LIMIT, "the end of the first child", || belongings(pid).1.is_empty());
+    let before = belongings(pid).0;
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    for _ in 0..count {
+        let visitor = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+        setsockopt(&visitor, sockopt::Linger, &at_once).unwrap();
+    }
+    assert_eq!(server.says(), "served\n");
+    until(LIMIT, "the end of all children", || belongings(pid).1.is_empty());
+    assert_eq!(belongings(pid).0, before);
+}
+
+#[test]
+fn aborted_visits_leave_nothing_behind() {
+    aborted(1_000);
+}
+
+#[test]
+#[ignore = "torture"]
+fn ten_thousand_aborted_visits_leave_nothing_behind() {
+    aborted(10_000);
+}
+
+#[test]
+fn silent_and_half_open_visitors_hold_up_nobody() {
+    let server = plain(&["-c", "50"], &["sh", "-c", "echo in; exec cat"]);
+    let mut silent: Vec<TcpStream> = (0..40).map(|_| server.visit("127.0.0.1")).collect();
+    for visitor in &mut silent {
+        visitor.read_exact(&mut [0; 3]).unwrap();
+    }
+    for _ in 0..100 {
+        let half_open = server.visit("127.0.0.2");
+        half_open.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(all(half_open), "in\n");
+    }
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"not so silent").unwrap();
+    last.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(all(last), "not so silent");
+    drop(silent);
+    server.log(140);
+    assert_eq!(server.log(140).lines().last().unwrap(), "status: 0/50");
 }

@@ -265,27 +265,6 @@ fn rules_may_be_rewritten_in_place() {
 }
 
 #[test]
-fn replacing_rules_under_load_never_gives_a_wrong_decision() {
-    let (place, file) = rules("127.0.0.1:allow\n127.0.0.2:deny\n:allow,V=\"0\"\n");
-    let server = plain(&["-c", "200", "-b", "200", "-x", &file], &["echo", "served"]);
-    thread::scope(|scope| {
-        let load = |from: &'static str, expected: &'static str| {
-            let server = &server;
-            scope.spawn(move || (0..150).for_each(|_| assert_eq!(server.says_to(from), expected)))
-        };
-        let load =
-            [load("127.0.0.1", "served\n"), load("127.0.0.2", ""), load("127.0.0.3", "served\n")];
-        for round in 0..200 {
-            if load.iter().all(|thread| thread.is_finished()) {
-                break;
-            }
-            compile(&place, &format!("127.0.0.1:allow\n127.0.0.2:deny\n:allow,V=\"{round}\"\n"));
-        }
-    });
-    assert!(!server.running.err().contains("warning"), "{}", server.running.err());
-}
-
-#[test]
 fn the_banner_comes_first_and_to_the_denied_too() {
     let (_place, file) = rules("127.0.0.2:deny\n");
     let server = plain(&["-B", "hello\r\n", "-x", &file], &["echo", "served"]);
