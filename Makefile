@@ -4,6 +4,7 @@
 # make check     looks at format, lints, man pages, names and link sets
 # make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
 # make bench     times our programs against the originals that are installed
+# make bench-net  times the network half against ucspi-tcp and others; SHORT=1 is under a minute
 # make bench-supervise  times loggers and supervisors against others; SHORT=1 is under a minute
 # make bench-mail  times the mail system against Postfix, as root; SHORT=1 is under a minute
 # make install   installs; DESTDIR= PREFIX= QMAILHOME= SUBSET= SPLIT= say where and what
@@ -61,6 +62,9 @@ install: $(if $(shell command -v cargo),all)
 bench: all
 	BUILT=$(BUILT) cargo bench -q -p catena --bench start
 
+bench-net: all
+	BUILT=$(BUILT) SHORT=$(SHORT) cargo bench -q -p catena --bench net -- $(PARTS)
+
 bench-supervise: all
 	BUILT=$(BUILT) SHORT=$(SHORT) TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) \
 	cargo bench -q -p catena --bench supervise
@@ -77,4 +81,4 @@ demo-stop:
 clean:
 	cargo clean
 
-.PHONY: all test torture check originals bench bench-supervise bench-mail demo demo-stop install clean
+.PHONY: all test torture check originals bench bench-net bench-supervise bench-mail demo demo-stop install clean
