@@ -17,6 +17,7 @@ pub mod log_range;
 pub mod log_reader;
 pub mod log_script;
 pub mod log_time;
+pub mod main_service;
 pub mod newcomer;
 pub mod notify_socket;
 pub mod order;

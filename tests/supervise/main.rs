@@ -2,6 +2,7 @@
 
 mod adoption;
 mod confine;
+mod container;
 mod envdir;
 mod envuidgid;
 mod examples;

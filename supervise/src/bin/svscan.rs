@@ -4,13 +4,14 @@
 //! directory every few seconds only where the kernel cannot tell of changes.
 #![cfg_attr(not(test), no_main)]
 
+use base::opt::Opts;
 use base::sys::fd;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signal, Signals};
 use base::sys::spawn::Spawn;
 use base::sys::wait;
 use base::{Args, Code, Result, Unable, say};
-use libc::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
+use libc::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGPWR, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
@@ -21,6 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 use supervise::folder::Identity;
+use supervise::main_service::MainService;
 use supervise::newcomer::Newcomer;
 use supervise::seat::Seat;
 use supervise::service::{Log, Service};
@@ -30,28 +32,70 @@ base::program!("svscan", run);
 
 /// How often to look at what cannot be watched, and to try again what has failed.
 const LOOK: Duration = Duration::from_secs(5);
+/// How often to look at a main service that cannot be watched, or not yet.
+const LOOK_AT_MAIN: Duration = Duration::from_millis(200);
 /// A directory that changed within this time may change again without looking different.
 const STAMP: Duration = Duration::from_secs(2);
 
+const USAGE: &str = "svscan [ -1 ] [ -x service ] [ dir ]";
+
 fn run(words: Args) -> Result<Code> {
-    if let Some(folder) = words.first() {
+    let options = options(words)?;
+    if let Some(folder) = &options.folder {
         std::env::set_current_dir(folder).unable(format_args!("chdir to {}", folder.display()))?;
     }
     fd::fill_standard_until_exec().unable("open /dev/null")?;
-    let signals = caught().unable("catch signals")?;
+    let signals = caught(options.first).unable("catch signals")?;
     // Without it, orphans of a killed supervise go to process 1, and nothing else changes.
     let _ = wait::adopt_orphans();
-    Scan::new(raise_open_files()).go_on(&signals)
+    let main = match options.main {
+        Some(name) => {
+            let shown = name.display().to_string();
+            Some(MainService::new(name).unable(format_args!("chdir to {shown}"))?)
+        }
+        None => None,
+    };
+    Scan::new(raise_open_files(), options.first, main).go_on(&signals)
 }
+
+/// What is asked for.
+struct Options {
+    /// This is process 1, or behaves so: every request to end stops everything.
+    first: bool,
+    /// The service with which everything ends.
+    main: Option<OsString>,
+    /// The scan directory.
+    folder: Option<OsString>,
+}
+
+fn options(words: Args) -> Result<Options> {
+    let mut opts = Opts::new(words, "1x:", USAGE);
+    let (mut first, mut main) = (std::process::id() == 1, None);
+    while let Some(letter) = opts.next()? {
+        match letter {
+            b'1' => first = true,
+            _ => main = Some(opts.argument().to_owned()),
+        }
+    }
+    Ok(Options { first, main, folder: opts.rest().into_iter().next() })
+}
+
+/// The requests to end that process 1 of a container may get besides TERM and INT: PWR, and
+/// SIGRTMIN+3 as the C library counts.
+const STOPS: [Signal; 2] = [SIGPWR, 37];
 
 /// The signals that mean something. A hang-up that the caller has ignored, as nohup does, stays
 /// ignored.
-fn caught() -> io::Result<Signals> {
+fn caught(first: bool) -> io::Result<Signals> {
     signal::unblock_all()?;
     signal::ignore(SIGPIPE)?;
-    let meant = [SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGALRM, SIGHUP];
-    let nohup = signal::is_ignored(SIGHUP);
-    Signals::catch(if nohup { &meant[..5] } else { &meant })
+    let mut meant = vec![SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGALRM];
+    meant.extend(Some(SIGHUP).filter(|_| !signal::is_ignored(SIGHUP)));
+    if first {
+        meant.extend(STOPS);
+        [SIGUSR1, SIGUSR2].into_iter().try_for_each(signal::ignore)?;
+    }
+    Signals::catch(&meant)
 }
 
 /// Allows this process, which holds two descriptors for each log, as many as possible. Gives the
@@ -79,10 +123,16 @@ struct Scan {
     starting: bool,
     /// Everything is being stopped.
     ending: bool,
+    /// This is process 1.
+    first: bool,
+    /// The service with which everything ends.
+    main: Option<MainService>,
+    /// The exit code.
+    code: Code,
 }
 
 impl Scan {
-    fn new(open_files: Option<(u64, u64)>) -> Scan {
+    fn new(open_files: Option<(u64, u64)>, first: bool, main: Option<MainService>) -> Scan {
         let watch = Watch::new();
         Scan {
             open_files,
@@ -94,6 +144,9 @@ impl Scan {
             stamp: None,
             starting: true,
             ending: false,
+            first,
+            main,
+            code: Code::DONE,
         }
     }
 
@@ -104,10 +157,10 @@ impl Scan {
         loop {
             self.act();
             if self.ending && self.services.is_empty() {
-                return Ok(Code::DONE);
+                return Ok(self.code);
             }
             for signal in self.wait(signals)? {
-                if signal == SIGQUIT {
+                if signal == SIGQUIT && !self.first {
                     return Ok(Code::DONE);
                 }
                 self.signal_came(signal);
@@ -142,19 +195,24 @@ impl Scan {
     fn next_event(&self) -> Option<Instant> {
         let services = self.services.iter().filter_map(Service::due);
         let newcomers = self.newcomers.iter().filter_map(Newcomer::due);
-        services.chain(newcomers).chain(self.rescan).min()
+        let main = self.main.as_ref().filter(|main| main.is_unwatched());
+        let look = main.map(|_| Instant::now() + LOOK_AT_MAIN);
+        services.chain(newcomers).chain(self.rescan).chain(look).min()
     }
 
     fn signal_came(&mut self, signal: Signal) {
         match signal {
             SIGCHLD => self.children_died(),
             SIGTERM | SIGINT => self.end(),
+            // Only process 1 comes here with it.
+            SIGQUIT => self.end(),
             SIGALRM => self.look_now(),
             SIGHUP => {
                 self.look_now();
                 self.act();
                 self.services.iter_mut().filter(|one| !one.present).for_each(Service::leave);
             }
+            stop if STOPS.contains(&stop) => self.end(),
             _ => {}
         }
     }
@@ -170,6 +228,7 @@ impl Scan {
     /// Stops everything, loggers last.
     fn end(&mut self) {
         self.ending = true;
+        self.main = None;
         self.rescan = None;
         self.newcomers.clear();
         self.services.iter_mut().for_each(Service::leave);
@@ -198,6 +257,7 @@ impl Scan {
     /// Does everything that is due.
     fn act(&mut self) {
         let now = Instant::now();
+        self.look_at_main();
         if self.rescan.is_some_and(|time| time <= now) {
             self.read_folder();
         }
@@ -218,6 +278,16 @@ impl Scan {
         if (moved || self.services.len() < before) && !self.ending {
             self.rescan = Some(now);
             self.stamp = None;
+        }
+    }
+
+    /// Once the main service has ended, everything ends, with its exit code.
+    fn look_at_main(&mut self) {
+        let code = self.main.as_mut().and_then(|main| main.look(&self.watch));
+        if let Some(code) = code {
+            self.code = code;
+            self.main = None;
+            self.end();
         }
     }
 
