@@ -372,7 +372,7 @@ fn a_log_script_that_fails_is_not_started_again() {
     place.service("a", STAYS).script("a/log", "echo >>logs\nexit 100\n");
     let running = place.supervise("a");
     wait_status(&place, "a", b"\0\0\0\0\0d\x05\0");
-    place.wait_stat("a", "up (pid N) S seconds");
+    place.wait_state("a", "script", "run");
     place.svc(&["-Lu", "a"]);
     place.wait_lines("a/logs", 2);
     assert_eq!(dismissed(&place, "a", running), "");

@@ -173,6 +173,7 @@ const HOW: &[(&str, &str, &str)] = &[
         soon runs sleep",
         "server up\n"),
     ("svscan.8 2", "stays up", "server up\n"),
+    ("svscan.8 3", "stays up", "server up\n"),
     ("svscanboot.8", "$(cut -d: -f4 example) & soon svok /service/server", ""),
     ("svscanboot.8 2", "./example; soon svok /service/server", ""),
     ("svscanboot.8 3", "svscanboot -d -p /run/svscanboot.pid; soon svok /service/server; \

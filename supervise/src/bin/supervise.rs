@@ -129,7 +129,6 @@ impl Supervise {
         loop {
             self.act();
             self.show();
-            self.units().for_each(Unit::release);
             if self.exiting && self.units().all(|unit| unit.is_down()) {
                 return Ok(Code::DONE);
             }
@@ -228,13 +227,12 @@ impl Supervise {
         self.service.obey(order, self.addressee.group);
     }
 
-    /// Brings `supervise/state`, then `supervise/status` up to date. A failure is told once, and
-    /// tried again.
+    /// Brings `supervise/state` up to date, lets what was started run, and brings
+    /// `supervise/status` up to date. A failure is told once, and tried again.
     fn show(&mut self) {
-        let record = self.record();
-        let mut status = self.service.status().pack().to_vec();
-        status.extend(self.log.iter().flat_map(|log| log.status().pack()));
-        match self.write_state(record).and(self.write_status(status)) {
+        let state = self.write_state();
+        self.units().for_each(Unit::release);
+        match state.and(self.write_status()) {
             Ok(()) => self.show_again = None,
             Err(failure) => {
                 if self.show_again.replace(Instant::now() + NO_DISK).is_none() {
@@ -254,7 +252,8 @@ impl Supervise {
         record
     }
 
-    fn write_state(&mut self, record: Record) -> std::result::Result<(), Failure> {
+    fn write_state(&mut self) -> std::result::Result<(), Failure> {
+        let record = self.record();
         if self.shown.0.as_ref() != Some(&record) {
             self.home.write_state(&record)?;
             self.shown.0 = Some(record);
@@ -262,7 +261,9 @@ impl Supervise {
         Ok(())
     }
 
-    fn write_status(&mut self, status: Vec<u8>) -> std::result::Result<(), Failure> {
+    fn write_status(&mut self) -> std::result::Result<(), Failure> {
+        let mut status = self.service.status().pack().to_vec();
+        status.extend(self.log.iter().flat_map(|log| log.status().pack()));
         if self.shown.1.as_ref() != Some(&status) {
             self.home.write_status(&status)?;
             self.shown.1 = Some(status);
