@@ -50,6 +50,8 @@ mod qmail_newu;
 mod qmail_pop3d;
 #[path = "qmail-popup.rs"]
 mod qmail_popup;
+#[path = "qmail-pw2u.rs"]
+mod qmail_pw2u;
 #[path = "qmail-qmqpc.rs"]
 mod qmail_qmqpc;
 #[path = "qmail-qmqpd.rs"]
@@ -74,6 +76,10 @@ mod qmail_showctl;
 mod qmail_smtpd;
 #[path = "qmail-start.rs"]
 mod qmail_start;
+#[path = "qmail-tcpok.rs"]
+mod qmail_tcpok;
+#[path = "qmail-tcpto.rs"]
+mod qmail_tcpto;
 mod qreceipt;
 mod reading;
 mod sendmail;

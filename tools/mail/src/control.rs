@@ -22,6 +22,11 @@ impl Control {
         Ok(read(file)?.map(|text| Names::of(&items_of(&text))))
     }
 
+    /// A list anywhere, as a map. `None` if there is no file.
+    pub fn map_in(file: &Path) -> io::Result<Option<Map>> {
+        Ok(read(file)?.map(|text| Map::of(&items_of(&text))))
+    }
+
     /// The first line, without trailing spaces, tabs and newline. `None` if there is no file.
     pub fn line(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let Some(text) = read(&self.path(name))? else { return Ok(None) };

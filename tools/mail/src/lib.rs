@@ -25,6 +25,7 @@ pub mod maildir;
 pub mod mbox;
 pub mod netstring;
 pub mod own_addresses;
+pub mod passwd;
 pub mod peer;
 pub mod pop3;
 pub mod program_exit;

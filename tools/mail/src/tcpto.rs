@@ -80,6 +80,37 @@ pub fn answered(folder: &Path, ip: IpAddr) {
     }
 }
 
+/// Time-outs of one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOuts {
+    /// The address.
+    pub ip: IpAddr,
+    /// How many there were lately, at least one.
+    pub count: u8,
+    /// When the last one was, in Unix seconds.
+    pub when: u64,
+}
+
+/// All time-outs that are known: those of IPv4 addresses, then those of IPv6, for which there
+/// need not be a table.
+pub fn all(folder: &Path) -> io::Result<Vec<TimeOuts>> {
+    let mut all = Vec::new();
+    for any in [IpAddr::from([0; 4]), IpAddr::from([0u16; 8])] {
+        let table = match Table::read(folder, any) {
+            Err(why) if any.is_ipv6() && why.kind() == io::ErrorKind::NotFound => break,
+            table => table?,
+        };
+        all.extend(table.records().filter(|record| record.count > 0).filter_map(|record| {
+            let ip = match any {
+                IpAddr::V4(_) => IpAddr::from(<[u8; 4]>::try_from(record.address).ok()?),
+                IpAddr::V6(_) => IpAddr::from(*record.address.first_chunk::<16>()?),
+            };
+            Some(TimeOuts { ip, count: record.count, when: record.when })
+        }));
+    }
+    Ok(all)
+}
+
 /// Forgets everything. Files that are not there are not made.
 pub fn forget(folder: &Path) -> io::Result<()> {
     NAMES.iter().try_for_each(|name| match open(&folder.join(name)) {
@@ -114,15 +145,19 @@ struct Record<'a> {
 
 impl Table {
     fn open(folder: &Path, ip: IpAddr) -> Option<Self> {
+        Table::read(folder, ip).ok()
+    }
+
+    fn read(folder: &Path, ip: IpAddr) -> io::Result<Self> {
         let [v4, v6] = NAMES;
         let (name, address) = match ip {
             IpAddr::V4(ip) => (v4, ip.octets().to_vec()),
             IpAddr::V6(ip) => (v6, [&ip.octets()[..], &[0; 4]].concat()),
         };
-        let file = open(&folder.join(name)).ok()?;
+        let file = open(&folder.join(name))?;
         let mut bytes = Vec::with_capacity(SIZE);
-        (&file).take(SIZE as u64).read_to_end(&mut bytes).ok()?;
-        Some(Table { file, bytes, address })
+        (&file).take(SIZE as u64).read_to_end(&mut bytes)?;
+        Ok(Table { file, bytes, address })
     }
 
     /// All whole records.
@@ -181,6 +216,8 @@ mod tests {
             timed_out(&folder, ip, 1_000_120);
             assert_eq!([1_000_120, 1_003_120, 1_003_959].map(seen), [Entry::Dead; 3]);
             assert_eq!(seen(1_006_000), Entry::Known);
+            let known = TimeOuts { ip, count: 2, when: 1_000_120 };
+            assert!(all(&folder).unwrap().contains(&known));
             answered(&folder, ip);
             assert_eq!(seen(1_000_120), Entry::Known);
             timed_out(&folder, ip, 1_000_121);
@@ -219,6 +256,7 @@ mod tests {
             timed_out(folder, ip, 6000);
             assert_eq!(look(folder, ip, 6000), Entry::None);
             answered(folder, ip);
+            assert!(all(folder).is_ok_and(|all| all.is_empty()) || !folder.exists());
             forget(Path::new("/nonexistent")).unwrap();
         }
         fs::remove_dir_all(&empty).unwrap();
