@@ -132,7 +132,7 @@ const HOW: &[(&str, &str, &str)] = &[
     ("qmail-smtpd.8", "stays status: ask", "\n221 "),
     ("qmail-smtpd.8 2", "read -r _ _ _ _ user program args <example; \
         inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
-    ("qmail-smtpd.8 3", "certificate; stays status: ask_starttls", "\n221 "),
+    ("qmail-smtpd.8 3", "certificate; stays status: ask_starttls", "221 mail.example.com"),
     ("qmail-start.8", "stays 'status: local'", ""),
     ("qmail-start.8 2", "./example; soon runs splogger; soon runs qmail-send", ""),
     ("qreceipt.1", "sed -i '1i Notice-Requested-Upon-Delivery-To: joe@example.com' message; \
