@@ -29,6 +29,7 @@ mod recordio;
 mod sslcat;
 mod sslclient;
 mod sslconnect;
+mod sslserver;
 #[path = "tcp-env.rs"]
 mod tcp_env;
 mod tcpaccess;

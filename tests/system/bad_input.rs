@@ -99,6 +99,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("tcprules", &["new.cdb", "new.tmp"]),
     ("tcprulescheck", &["rules.cdb"]),
     ("tcprulesdump", &["rules.cdb"]),
+    ("sslserver", &["-RHl0", "127.0.0.1", "0", "true"]),
     ("tcpserver", &["-RHl0", "127.0.0.1", "0", "true"]),
     ("tcpserver", &["-1v", "::1", "0", "true"]),
     ("tlsc", &["-X", "true"]),

@@ -213,6 +213,7 @@ tcpserver_connections_total{verdict=\"ok\",status=\"0\"} 1
     ("tcpserver.1 2", "rules \"$(cat example)\"; tcprulescheck /etc/tcp.smtp.cdb 10.1.2.3",
         "RELAYCLIENT=\n"),
     ("tcpserver.1 3", "stays '^[0-9]' sh -c 'tcpcat 127.0.0.1 $(cat said)'", "UTC"),
+    ("sslserver.1", "certificate; stays status: ask_tls", "\n221 "),
     ("tlsd.1", "certificate; stays status: ask_tls", "\n221 "),
     ("tlsd.1 2", "./example; cp /var/qmail/control/tlsticketkey old; ./example; \
         new=/var/qmail/control/tlsticketkey; \

@@ -109,6 +109,14 @@ impl Connection {
     }
 }
 
+/// Removes the variables of a TCP connection, which may be another's.
+pub fn unset_variables(env: &mut Env) {
+    for name in [IP, PORT, HOST].concat().into_iter().chain(["REMOTEINFO"]) {
+        env.unset(format!("TCP{name}")).unset(format!("TCP6{name}"));
+    }
+    env.unset("TCP6INTERFACE");
+}
+
 /// Sets in `env` what tcp-env would set for this connection without asking anybody, for programs
 /// that inetd and its likes start. Changes nothing if `$TCPREMOTEIP` is set already or this is no
 /// connected TCP socket.

@@ -37,6 +37,7 @@ pub mod qualify;
 pub mod refusal;
 pub mod rules_file;
 pub mod server;
+pub mod server_options;
 pub mod tls;
 pub mod unix;
 pub mod verdict;

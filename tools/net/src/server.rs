@@ -4,7 +4,7 @@
 //! become the program. Everything else is done by the child, so that nobody else has to wait.
 
 use crate::limits::{Counts, Limits, Place, Tally};
-use crate::visit::{Service, dropped};
+use crate::visit::Service;
 use base::sys::clone::{Errand, Launcher};
 use base::sys::exec::Environment;
 use base::sys::pending::Pending;
@@ -133,7 +133,7 @@ impl Server {
                 None
             }
             Err(why) => {
-                self.say(&dropped("fork", &why).text);
+                self.say(&self.service.dropped("fork", &why).text);
                 self.status(self.tally.children());
                 Some(PAUSE)
             }

@@ -5,6 +5,7 @@ use crate::connection::{self, Connection};
 use crate::inquiry::Inquiry;
 use crate::limits::{Counts, Limits, RATE, load};
 use crate::rules_file::RulesFile;
+use crate::tls::visitor::Tls;
 use base::env::Env;
 use base::sys::{exec, fd, signal, socket};
 use base::{Args, Die, Result, errno, say};
@@ -46,6 +47,8 @@ pub struct Service {
     pub from_place: Option<u64>,
     /// and what those are told who exceed it.
     pub refusal: Vec<u8>,
+    /// TLS is spoken with it, if it may come in.
+    pub tls: Option<Tls>,
     /// The environment, before the connection's variables.
     pub env: Env,
     /// The program and its words.
@@ -67,17 +70,6 @@ pub struct Verdict {
     pub env: Env,
 }
 
-/// Why a connection is dropped: `warning: dropping connection, unable to WHAT: REASON`, 111.
-pub fn dropped(what: impl Display, why: &io::Error) -> Die {
-    let why = errno::words(why);
-    Die { code: 111, text: format!("{}: {why}", dropping(what)) }
-}
-
-/// The same without a reason.
-fn dropping(what: impl Display) -> String {
-    format!("warning: dropping connection, unable to {what}")
-}
-
 impl Service {
     /// What a server does unless it is told otherwise.
     pub fn new(env: Env) -> Self {
@@ -91,6 +83,7 @@ impl Service {
             rules: None,
             from_place: None,
             refusal: Vec::new(),
+            tls: None,
             env,
             program: Args::new(),
         }
@@ -99,7 +92,7 @@ impl Service {
     /// Whether visitors are judged by what is known of them at once, and nothing is written to
     /// them before.
     pub fn judges_at_once(&self) -> bool {
-        self.inquiry.asks_nobody() && self.banner.is_empty()
+        self.inquiry.asks_nobody() && self.banner.is_empty() && self.tls.is_none()
     }
 
     /// Whether rates of visits may be limited.
@@ -134,17 +127,25 @@ impl Service {
         count: impl FnOnce(&Limits) -> Counts,
     ) -> Result<Infallible> {
         // A visitor or a reader of the log who is gone is no reason to end without a word.
-        signal::ignore(signal::PIPE).map_err(|why| dropped("ignore SIGPIPE", &why))?;
+        signal::ignore(signal::PIPE).map_err(|why| self.dropped("ignore SIGPIPE", &why))?;
         self.log(|| self.visit_line(remote));
         let mut connection = self.receive(stream, remote)?;
         self.inquiry.make(&mut connection, &self.env);
         let verdict = self.judge(&connection, count)?;
         self.log(|| verdict.line(&connection));
         if verdict.refused {
-            verdict.tell(stream);
+            // Whoever waits for TLS does not understand plain words.
+            if self.tls.as_ref().is_none_or(|tls| tls.delayed) {
+                verdict.tell(stream);
+            }
             return Err(Die::silent(100));
         }
-        self.become_program(stream, &verdict.env)
+        match &self.tls {
+            None => self.become_program(stream, &verdict.env),
+            Some(tls) => tls
+                .become_program(stream.as_fd(), self, verdict.env)
+                .map_err(|die| self.softened(die)),
+        }
     }
 
     /// Logs a line about this process.
@@ -171,8 +172,10 @@ impl Service {
         if self.no_delay {
             let _ = stream.set_nodelay(true);
         }
-        stream.write_all(&self.banner).map_err(|why| dropped("print banner", &why))?;
-        let local = stream.local_addr().map_err(|why| dropped("get local address", &why))?;
+        if self.tls.as_ref().is_none_or(|tls| tls.delayed) {
+            stream.write_all(&self.banner).map_err(|why| self.dropped("print banner", &why))?;
+        }
+        let local = stream.local_addr().map_err(|why| self.dropped("get local address", &why))?;
         Ok(Connection { mapped: self.mapped, ..Connection::new(local, remote) })
     }
 
@@ -183,7 +186,13 @@ impl Service {
         count: impl FnOnce(&Limits) -> Counts,
     ) -> Result<Verdict> {
         let mut env = self.env.clone();
-        connection.set_variables(&mut env);
+        match &self.tls {
+            None => connection.set_variables(&mut env),
+            Some(tls) => {
+                connection::unset_variables(&mut env);
+                connection.set_ssl_variables(&mut env, tls.tcp_names);
+            }
+        }
         let rule = self.rule(connection)?;
         let mut from_place = self.from_place;
         for (name, value) in rule.iter().flat_map(|rule| &rule.set) {
@@ -191,7 +200,7 @@ impl Service {
             from_place = from_place.filter(|_| name != FROM_PLACE.as_bytes());
         }
         let denied = rule.is_some_and(|rule| rule.denied);
-        let exceeded = if denied { None } else { exceeded(&env, from_place, count)? };
+        let exceeded = if denied { None } else { self.exceeded(&env, from_place, count)? };
         let by_place = exceeded.as_ref().is_some_and(|limit| limit.starts_with(FROM_PLACE));
         let refusal = if by_place { &self.refusal[..] } else { b"" };
         let words = env.get("DIEMSG").unwrap_or(refusal).to_vec();
@@ -208,7 +217,7 @@ impl Service {
             info: connection.info.as_deref(),
         };
         let read = format!("read {}", rules.path().display());
-        rules.lookup(&peer).map_err(|why| dropped(read, &why))
+        rules.lookup(&peer).map_err(|why| self.dropped(read, &why))
     }
 
     /// The connection becomes the program's standard input and output.
@@ -216,14 +225,56 @@ impl Service {
         let stream = stream.as_fd();
         fd::copy_to(stream, 0)
             .and_then(|()| fd::copy_to(stream, 1))
-            .map_err(|why| dropped(SET_UP, &why))?;
+            .map_err(|why| self.dropped(SET_UP, &why))?;
         signal::default(signal::PIPE)
             .and_then(|()| signal::unblock_all())
             .and_then(|()| exec::exec_with(&self.program, env))
-            .map_err(|why| dropped(self.run_it(), &why))
+            .map_err(|why| self.dropped(self.run_it(), &why))
     }
 
-    fn run_it(&self) -> String {
+    /// The limit that a connection exceeds. `from_place` wins over the variable of that limit.
+    fn exceeded(
+        &self,
+        env: &Env,
+        from_place: Option<u64>,
+        count: impl FnOnce(&Limits) -> Counts,
+    ) -> Result<Option<String>> {
+        let mut limits = Limits::read(|name| env.get(name)).map_err(|wrong| {
+            let wrong = String::from_utf8_lossy(&wrong);
+            Die { code: 111, text: self.dropping(format_args!("bad limit {wrong}")) }
+        })?;
+        limits.from_place = from_place.or(limits.from_place);
+        if limits == Limits::default() {
+            return Ok(None);
+        }
+        let mut counts = count(&limits);
+        if limits.load.is_some() {
+            counts.load = std::fs::read(LOAD).ok().and_then(|text| load(&text)).unwrap_or(0);
+        }
+        Ok(limits.exceeded(counts))
+    }
+
+    /// Why a connection is dropped: `warning: dropping connection, unable to WHAT: REASON`, 111.
+    pub fn dropped(&self, what: impl Display, why: &io::Error) -> Die {
+        let text = self.dropping(format_args!("unable to {what}: {}", errno::words(why)));
+        Die { code: 111, text }
+    }
+
+    fn dropping(&self, why: impl Display) -> String {
+        let what = if self.tls.is_some() { "SSL connection" } else { "connection" };
+        format!("warning: dropping {what}, {why}")
+    }
+
+    /// Last words about this visitor, not about the server.
+    fn softened(&self, die: Die) -> Die {
+        match die.text.strip_prefix("fatal: ") {
+            Some(why) => Die { code: die.code, text: self.dropping(why) },
+            None => die,
+        }
+    }
+
+    /// What fails if the program cannot be run.
+    pub fn run_it(&self) -> String {
         let name = self.program.first().map(|name| name.display().to_string());
         format!("run {}", name.unwrap_or_default())
     }
@@ -231,7 +282,8 @@ impl Service {
     /// What the program's [`base::sys::clone::Launcher`] says, before a reason.
     pub fn unable(&self) -> [Vec<u8>; 2] {
         [SET_UP.into(), self.run_it()]
-            .map(|what| format!("{}: {}: ", say::program(), dropping(what)).into_bytes())
+            .map(|what| format!("unable to {what}: "))
+            .map(|what| format!("{}: {}", say::program(), self.dropping(what)).into_bytes())
     }
 }
 
@@ -252,25 +304,4 @@ impl Verdict {
             let _ = stream.write_all(&[&self.words[..], b"\r\n"].concat());
         }
     }
-}
-
-/// The limit that a connection exceeds. `from_place` wins over the variable of that limit.
-fn exceeded(
-    env: &Env,
-    from_place: Option<u64>,
-    count: impl FnOnce(&Limits) -> Counts,
-) -> Result<Option<String>> {
-    let mut limits = Limits::read(|name| env.get(name)).map_err(|wrong| {
-        let wrong = String::from_utf8_lossy(&wrong);
-        Die { code: 111, text: format!("warning: dropping connection, bad limit {wrong}") }
-    })?;
-    limits.from_place = from_place.or(limits.from_place);
-    if limits == Limits::default() {
-        return Ok(None);
-    }
-    let mut counts = count(&limits);
-    if limits.load.is_some() {
-        counts.load = std::fs::read(LOAD).ok().and_then(|text| load(&text)).unwrap_or(0);
-    }
-    Ok(limits.exceeded(counts))
 }

@@ -34,6 +34,32 @@ pub fn close(fd: RawFd) {
     unsafe { libc::close(fd) };
 }
 
+/// Closes all descriptors but these, in a child that shares nothing else with its parent.
+pub fn close_all_but(kept: &[RawFd]) {
+    let mut kept: Vec<RawFd> = kept.to_vec();
+    kept.sort_unstable();
+    let mut from = 0;
+    for number in kept {
+        close_range(from, number - 1);
+        from = number + 1;
+    }
+    close_range(from, RawFd::MAX);
+}
+
+/// Closes all descriptors of a range, ends included.
+fn close_range(from: RawFd, to: RawFd) {
+    if from > to {
+        return;
+    }
+    let (first, last, flags) = (from as libc::c_uint, to as libc::c_uint, 0 as libc::c_uint);
+    // SAFETY: callers own what is open there, and use it no more.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) };
+    // Old kernels (before 5.9) cannot, and few programs have that many.
+    if closed != 0 {
+        (from..=to.min(1023)).for_each(close);
+    }
+}
+
 /// Closes a file that was written, and says whether what was written is lost: some file systems
 /// tell it no earlier.
 pub fn close_written(fd: impl Into<OwnedFd>) -> io::Result<()> {

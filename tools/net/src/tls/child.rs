@@ -3,13 +3,13 @@
 
 use super::control;
 use super::pump::Ends;
-use super::server::{Options, Server, Told, end};
+use super::server::{Options, Server, Told};
 use base::env::Env;
-use base::sys::fd::{STDIN, STDOUT};
+use base::sys::fd::{STDERR, STDIN, STDOUT};
 use base::sys::{fd, fork, socket};
 use base::{Code, Die, Result, Unable};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 /// The program's ends of what leads to the child.
 pub struct Link {
@@ -42,18 +42,28 @@ pub fn start_on(
     delayed: bool,
 ) -> Result<Link> {
     let (link, work) = join(from, to).unable("create pipe")?;
-    let not_theirs = [&link.input, &link.output, &link.control].map(AsRawFd::as_raw_fd);
-    let standard = [STDIN, STDOUT].map(|fd| fd.as_raw_fd());
     fork::child(|| {
-        // The program's end, or the other end, is not noticed while somebody else holds it open.
-        not_theirs.into_iter().chain(standard).for_each(fd::close);
-        end(Server::prepare(env, options).and_then(|server| match delayed {
+        // What else is open is for the program. It would not be noticed when that, or the server,
+        // has closed it.
+        fd::close_all_but(&work.numbers());
+        options.end(Server::prepare(env, options).and_then(|server| match delayed {
             true => server.serve_when_told(work.wire, work.plain, work.control),
             false => server.serve(work.wire, work.plain, work.control, Told::Everything),
         }))
     })
     .unable("fork")?;
     Ok(link)
+}
+
+impl Work {
+    /// What stays open in the child, standard error too.
+    fn numbers(&self) -> [RawFd; 6] {
+        let Ends { from, to } = &self.wire;
+        let Ends { from: plain_from, to: plain_to } = &self.plain;
+        let all = [from.as_fd(), to.as_fd(), plain_from.as_fd(), plain_to.as_fd()];
+        let [a, b, c, d] = all.map(|fd| fd.as_raw_fd());
+        [STDERR.as_raw_fd(), a, b, c, d, self.control.as_raw_fd()]
+    }
 }
 
 fn join(from: BorrowedFd, to: BorrowedFd) -> io::Result<(Link, Work)> {

@@ -32,7 +32,7 @@ pub enum Demand {
 pub struct Check {
     inner: Arc<dyn ClientCertVerifier>,
     demand: Demand,
-    /// $TCPREMOTEHOST.
+    /// $TCPREMOTEHOST or, under sslserver, $SSLREMOTEHOST.
     host: Option<String>,
     /// $VERIFYDEPTH: so many certificates at most between that of the client and one that is
     /// trusted.
@@ -76,7 +76,10 @@ impl Check {
                 .and_then(|depth| depth.try_into().ok())
                 .ok_or_else(|| Die::later("bad VERIFYDEPTH"))?,
         };
-        let host = env.get("TCPREMOTEHOST").map(|host| String::from_utf8_lossy(host).into_owned());
+        let host = env
+            .get("TCPREMOTEHOST")
+            .or(env.get("SSLREMOTEHOST"))
+            .map(|host| String::from_utf8_lossy(host).into_owned());
         Ok(Some(Check { inner, demand, host, depth, flaw: Mutex::default() }))
     }
 

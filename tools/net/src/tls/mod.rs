@@ -10,6 +10,7 @@
 //! tickets                sessions that are resumed, whichever process serves the client
 //! server                 all that one server's connection needs, and its life
 //! control                how a program and that server talk (UCSPI-TLS)
+//! visitor                what sslserver does for a visitor, with such a child
 //! child                  the server as a child of the process that becomes the program
 //! trust                  certificates of authorities: a file, a folder, the system
 //! client                 what a client demands of a server, and shows it
@@ -31,6 +32,7 @@ pub mod server;
 mod testing;
 pub mod tickets;
 pub mod trust;
+pub mod visitor;
 pub mod x509;
 
 use rustls::crypto::{CryptoProvider, ring};

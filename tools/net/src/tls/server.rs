@@ -60,6 +60,23 @@ pub struct Options {
     pub handshake: Duration,
     /// -w: how long nothing may move.
     pub idle: Duration,
+    /// For a line in the log when TLS has begun.
+    pub log: Option<Log>,
+    /// Nothing is said at all.
+    pub quiet: bool,
+    /// What is dropped when something fails: `connection`.
+    pub what: &'static str,
+    /// A wrong setting concerns only this connection.
+    pub serves_others: bool,
+}
+
+/// `ssl PID accept`, or `ssl PID accept PROTOCOL:CIPHER`.
+#[derive(Clone, Copy)]
+pub struct Log {
+    /// Of the program.
+    pub pid: u32,
+    /// The long form.
+    pub cipher: bool,
 }
 
 impl Default for Options {
@@ -69,6 +86,10 @@ impl Default for Options {
             demand: Demand::Nothing,
             handshake: Duration::from_secs(26),
             idle: Duration::from_secs(3600),
+            log: None,
+            quiet: false,
+            what: "connection",
+            serves_others: false,
         }
     }
 }
@@ -155,8 +176,10 @@ impl Server {
         let mut tls = Connection::from(tls);
         let shaken = pump::handshake(&mut tls, &mut wire, self.options.handshake);
         shaken.map_err(|why| self.dropped("accept", &why))?;
+        let facts = self.facts(&tls);
+        self.log(&facts);
         if told == Told::Everything {
-            control::tell(&control, &self.facts(&tls), self.options.handshake)
+            control::tell(&control, &facts, self.options.handshake)
                 .map_err(|why| self.dropped("accept", &Broken::Io(why)))?;
         }
         drop(control);
@@ -180,8 +203,17 @@ impl Server {
             Some(trouble) => format!("unable to {trouble}"),
             None => why.to_string(),
         };
-        let text = format!("warning: dropping connection, unable to {what} TLS: {why}");
+        let dropped = self.options.what;
+        let text = format!("warning: dropping {dropped}, unable to {what} TLS: {why}");
         Die { code: Code::TEMP.0, text }
+    }
+
+    fn log(&self, facts: &Facts) {
+        let Some(Log { pid, cipher }) = self.options.log else { return };
+        let [version, name] =
+            ["SSL_PROTOCOL", "SSL_CIPHER"].map(|fact| facts.get(fact).unwrap_or_default());
+        let more = if cipher { format!(" {version}:{name}") } else { String::new() };
+        say::line(format_args!("ssl {pid} accept{more}"));
     }
 
     fn facts(&self, tls: &Connection) -> Facts {
@@ -265,15 +297,17 @@ fn become_nobody(env: &Env) -> Result<()> {
     Ok(())
 }
 
-/// Ends a process that served a connection: its last words and its code.
-pub fn end(served: Result<()>) -> u8 {
-    match served {
-        Ok(()) => Code::DONE.0,
-        Err(die) => {
-            if !die.text.is_empty() {
-                say::line(die.text);
+impl Options {
+    /// Ends a process that served a connection: its last words and its code.
+    pub fn end(&self, served: Result<()>) -> u8 {
+        let Err(Die { code, text }) = served else { return Code::DONE.0 };
+        match text.strip_prefix("fatal: ") {
+            _ if self.quiet || text.is_empty() => {}
+            Some(why) if self.serves_others => {
+                say::line(format_args!("warning: dropping {}, {why}", self.what));
             }
-            die.code
+            _ => say::line(&text),
         }
+        code
     }
 }
