@@ -53,6 +53,7 @@ pub fn held(command: &Command) -> Command {
 /// Runs a command that is [`held`], and all that it starts to the end, with this fault at its call
 /// number `at`, counted from 0. Its input and output must be files: nobody reads from it.
 #[track_caller]
+#[allow(clippy::zombie_processes)] // the tracer waits for it, and for all others
 pub fn run(command: &mut Command, fault: Option<(usize, Fault)>) -> Outcome {
     let child = command.spawn().unwrap();
     let first = Pid::from_raw(child.id().try_into().unwrap());
