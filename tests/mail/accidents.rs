@@ -5,9 +5,11 @@ use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, REMOTE, sending, sending_uncleaned};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::fs::{self, FileTimes};
+use std::io::Write;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tests::{LIMIT, Random, root, shown, skip, start, until};
 
 /// The text of the message number `n` of [`nothing_is_lost_however_often_all_is_killed`].
@@ -287,4 +289,45 @@ fn what_becomes_ours_is_on_disk_before_it_leaves_todo() {
         assert!(at(format!("<{}>", file.parent().unwrap().display())) < removed, "{trace}");
     }
     assert!(at(format!("unlink(\"intd/{number}\"")) < removed, "{trace}");
+}
+
+#[test]
+#[ignore = "torture"]
+fn a_hundred_thousand_waiting_messages_slow_nothing_down_and_need_little_memory() {
+    const WAITING: u64 = 100_000;
+    // private kilobytes of qmail-send
+    let cost = |home: &Installation| {
+        let running = home.start();
+        running.wait_out("status: ");
+        let about = fs::read_to_string(format!("/proc/{}/smaps_rollup", running.pid())).unwrap();
+        let used = about.lines().filter(|line| line.starts_with("Private_"));
+        let used = used.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap());
+        for n in 0..100 {
+            home.send("text\n", "me@a.example", &[&format!("box-{n}@a.example")]);
+        }
+        let gone = || ["todo", "local"].iter().all(|folder| home.numbers(folder).is_empty());
+        until(LIMIT, "all are delivered", gone);
+        assert_eq!(running.out().matches(": success: ").count(), 100);
+        used.sum::<u64>()
+    };
+    let holding = || {
+        let home = installation();
+        home.maildir("alias/Maildir").write("alias/.qmail-default", "./Maildir/\n");
+        home
+    };
+    let before = cost(&holding());
+    let full = holding();
+    let due = FileTimes::new().set_modified(SystemTime::now() + Duration::from_secs(86_400));
+    // numbers that no inode has
+    for number in (1 << 40..).take(WAITING as usize) {
+        for (folder, text) in [("mess", "text\n"), ("info", "Fme@b\0"), ("remote", "Tyou@b\0")] {
+            let file = fs::File::create(full.join(full.file(folder, number))).unwrap();
+            (&file).write_all(text.as_bytes()).unwrap();
+            file.set_times(due).unwrap();
+        }
+    }
+    full.give("queue");
+    let each = (cost(&full) - before) * 1024 / WAITING;
+    assert!(each <= 32, "{each} bytes for a waiting message");
+    assert_eq!(full.numbers("remote").len() as u64, WAITING);
 }

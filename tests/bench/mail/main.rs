@@ -11,6 +11,7 @@ mod group;
 mod load;
 mod ours;
 mod place;
+mod pop;
 mod postfix;
 mod queue;
 mod server;
@@ -32,7 +33,7 @@ fn main() {
         let said = |word: &str| words.iter().any(|said| said == word);
         said(word) || !kind.iter().any(|word| said(word))
     };
-    let part = |word| wanted(word, &["smtp", "inject", "relay", "queue", "idle", "calls"]);
+    let part = |word| wanted(word, &["smtp", "inject", "relay", "queue", "idle", "pop", "calls"]);
     let places = [Place::memory(), Place::disk()];
     let places = places.iter().filter(|place| wanted(place.name, &["memory", "disk"]));
     let rounds = if short { 1 } else { 3 };
@@ -52,6 +53,9 @@ fn main() {
         }
         if place.in_memory && part("idle") {
             queue::idle_connections(place);
+        }
+        if place.in_memory && part("pop") {
+            pop::read(place, rounds);
         }
         if place.in_memory && !short && part("calls") {
             queue::calls(place);
