@@ -18,6 +18,7 @@ fn main() {
     let short = std::env::var_os("SHORT").is_some_and(|value| !value.is_empty());
     bulk::loggers(short);
     bulk::local_time(short);
+    crowd::restarts(short);
     let sizes = if short { &[100][..] } else { &[500, 1000] };
     sizes.iter().for_each(|count| crowd::services(*count, short));
 }
