@@ -52,6 +52,8 @@ mod qmail_pop3d;
 mod qmail_popup;
 #[path = "qmail-pw2u.rs"]
 mod qmail_pw2u;
+#[path = "qmail-qcheck.rs"]
+mod qmail_qcheck;
 #[path = "qmail-qmqpc.rs"]
 mod qmail_qmqpc;
 #[path = "qmail-qmqpd.rs"]

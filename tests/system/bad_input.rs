@@ -53,6 +53,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
     ("qmail-pop3d", &["Maildir"]),
     ("qmail-popup", &["a.example", "true"]),
     ("qmail-pw2u", &[]),
+    ("qmail-qcheck", &[]),
     ("qmail-qmqpc", &[]),
     ("qmail-qmqpd", &[]),
     ("qmail-qmtpd", &[]),

@@ -117,6 +117,8 @@ const HOW: &[(&str, &str, &str)] = &[
         tcprulescheck rules.cdb 192.0.2.7", "allow connection\n"),
     ("qmail-qmtpd.8", "stays status: tcpclient -RHl0 127.0.0.1 209 \
         sh -c \"printf '5:\\ntext,0:,19:15:joe@example.com,,' >&7; head -c 8 <&6\"", ":Kok "),
+    ("qmail-qcheck.8", "cd /var/qmail/queue; chown joe todo; chmod 777 info; rmdir remote/7; \
+        /srv/example; cd remote/7; qmail-qcheck", "todo: wrong owner: qmailq\n"),
     ("qmail-qread.8", "qmail; ./example", "1 b.example\n"),
     ("qmail-queue.8", "./example; waiting", "\nTyou@a.example\nTshe@b.example\n"),
     ("qmail-remote.8", "smtp; ./example", "\nK127.0.0.5 accepted message"),

@@ -29,6 +29,7 @@ pub mod passwd;
 pub mod peer;
 pub mod pop3;
 pub mod program_exit;
+pub mod queue_files;
 pub mod rcpthosts;
 pub mod received;
 pub mod routes;
