@@ -17,14 +17,16 @@ const HOW: &[(&str, &str, &str)] = &[
     ("README.md", "stays status: ask", "\n221 "),
     ("README.md 2", "certificate; user; stays status: ask_tls -cert user.pem -key user.key",
         "\n221 "),
-    ("README.md 3", "certificate; stays status: sh -c 'echo you | openssl s_client -quiet \
+    ("README.md 3", "certificate; stays status: sh -c 'echo QUIT | openssl s_client -quiet \
+        -starttls smtp -connect 127.0.0.1:25 2>/dev/null'", "221 "),
+    ("README.md 4", "certificate; stays status: sh -c 'echo you | openssl s_client -quiet \
         -connect 127.0.0.1:7007 2>/dev/null'", "hello you, over TLSv1.3"),
-    ("README.md 4", "stays status: finger@ 127.0.0.1 joe",
+    ("README.md 5", "stays status: finger@ 127.0.0.1 joe",
         "here is 127.0.0.1, and there is no joe"),
-    ("README.md 5", "stays status: http@ 127.0.0.1", "<p>Hello.\n"),
-    ("README.md 6", "stays status: ask_as_proxy 127.0.0.1 25", "tcpaccess: ok "),
-    ("README.md 7", "activated $(sed -n s/ExecStart=//p example) & soon ask; ask", "\n221 "),
-    ("README.md 8", "read -r _ _ _ _ user program args <example; \
+    ("README.md 6", "stays status: http@ 127.0.0.1", "<p>Hello.\n"),
+    ("README.md 7", "stays status: ask_as_proxy 127.0.0.1 25", "tcpaccess: ok "),
+    ("README.md 8", "activated $(sed -n s/ExecStart=//p example) & soon ask; ask", "\n221 "),
+    ("README.md 9", "read -r _ _ _ _ user program args <example; \
         inetd setuidgid $user argv0 $program $args; ask", "\n221 "),
     ("addcr.1", "smtp; ./example", "\n221 "),
     ("argv0.1", "echo 'echo $0 up; exec sleep 9' >in; stays up", "gamed-chess up"),
