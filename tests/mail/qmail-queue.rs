@@ -356,10 +356,11 @@ fn whichever_system_call_fails_the_exit_code_tells_it() {
         ("fsync", 1, 53),
         ("fsync", 2, 53),
         ("fsync", 3, 64),
+        ("fsync", 4, 65),
         ("linkat", 2, 66),
-        ("fsync", 4, 66),
+        ("fsync", 5, 66),
         ("sync_file_range", 1, 0),
-        ("fsync", 5, 0),
+        ("fsync", 6, 0),
     ] {
         let home = installation();
         let mut strace = home.program("qmail-queue");

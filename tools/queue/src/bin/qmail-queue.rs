@@ -113,8 +113,7 @@ impl Message {
         Ok(Message { text, mess, intd, todo })
     }
 
-    /// Writes text and envelope, and puts both files on disk, and the name of the text. That of
-    /// the envelope is `todo/N`, which comes later: nobody needs `intd/N` after a crash.
+    /// Writes text and envelope, and puts both files and their names on disk.
     fn write(&self, caller: Option<Role>, buffer: &mut Buffer) -> Result<()> {
         buffer.put(received_line(caller).as_bytes());
         buffer.copy_message(&self.text)?;
@@ -126,7 +125,8 @@ impl Message {
         fd::start_write_back(envelope.as_fd());
         self.text.sync_all().or_exit(WRITE)?;
         envelope.sync_all().or_exit(WRITE)?;
-        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)
+        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
+        files::sync_folder(Path::new("intd")).or_exit(INTD)
     }
 
     /// The instant of acceptance: the message is in `todo`.
