@@ -5,14 +5,16 @@ use crate::state::{self, Record};
 use crate::status::SIZE;
 use base::env;
 use base::sys::lock;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Its name in a service directory, unless `$SUPERVISEDIR` says another.
@@ -36,12 +38,16 @@ pub fn of(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// The folder of the supervise that runs in the service directory.
-pub struct Home(PathBuf);
+pub struct Home {
+    path: PathBuf,
+    /// Files that this process has made.
+    made: RefCell<Vec<&'static str>>,
+}
 
 impl Home {
     /// That of the current directory.
     pub fn here() -> io::Result<Home> {
-        of(Path::new(".")).map(Home)
+        Ok(Home { path: of(Path::new("."))?, made: RefCell::default() })
     }
 
     /// Makes the folder, mode 700, or the one that a link of its name leads to. A failure shows
@@ -52,8 +58,8 @@ impl Home {
             maker.mode(0o700);
             maker
         };
-        if maker().create(&self.0).is_err()
-            && let Ok(target) = fs::read_link(&self.0)
+        if maker().create(&self.path).is_err()
+            && let Ok(target) = fs::read_link(&self.path)
         {
             let _ = maker().create(target);
         }
@@ -64,14 +70,14 @@ impl Home {
     pub fn lock(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.append(true).create(true).mode(0o600).custom_flags(libc::O_NONBLOCK);
-        let file = options.open(self.0.join("lock"))?;
+        let file = options.open(self.path.join("lock"))?;
         lock::try_exclusive(file.as_fd())?;
         Ok(file)
     }
 
     /// The read end of a FIFO, which is made, mode 600, if it is not there. Reading never waits.
     pub fn read_end(&self, name: &str) -> io::Result<File> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         let made = mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR);
         let file = base::files::open_read(&path)?;
         if !file.metadata()?.file_type().is_fifo() {
@@ -83,7 +89,7 @@ impl Home {
 
     /// The write end of a FIFO that this process reads: with it, reading never meets an end.
     pub fn write_end(&self, name: &str) -> io::Result<File> {
-        base::files::open_write(&self.0.join(name))
+        base::files::open_write(&self.path.join(name))
     }
 
     /// Replaces `status`; readers see the old one or the new one, whole. Nothing is synced: after
@@ -92,43 +98,47 @@ impl Home {
         self.replace("status", bytes)
     }
 
-    /// Replaces `state` likewise. On a full disk it is overwritten in place, in one write, where
-    /// it takes no more room than before: without it the next supervise would start a second copy.
+    /// Replaces `state` likewise.
     pub fn write_state(&self, record: &Record) -> Result<(), Failure> {
-        let text = record.text();
-        self.replace("state", text.as_bytes()).or_else(|failure| {
-            let file = base::files::open_write(&self.0.join("state"));
-            let done = file.and_then(|file| {
-                let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(state::LONGEST);
-                let mut text = text.into_bytes();
-                // What is left of a longer text would be read as lines of this one.
-                text.resize(text.len().max(old), b'\n');
-                file.write_all_at(&text, 0)
-            });
-            done.map_err(|_| failure)
-        })
+        self.replace("state", record.text().as_bytes())
     }
 
     /// What an earlier supervise has written, if it has.
     pub fn read_state(&self) -> Option<Record> {
-        state::read(&self.0.join("state")).ok()
+        state::read(&self.path.join("state")).ok()
     }
 
     /// The bytes of `status`; none if there are none.
     pub fn read_status(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let file = base::files::open_read(&self.0.join("status"));
+        let file = base::files::open_read(&self.path.join("status"));
         let _ = file.and_then(|file| file.take(2 * SIZE as u64).read_to_end(&mut bytes));
         bytes
     }
 
+    /// After the first time, two files change places, so that the one which is written has its room on the disk
+    /// already: a full disk is no obstacle, and the journal of the file system not waited for, as
+    /// it is by ext4 when a new file takes the name of an old one.
     fn replace(&self, file: &'static str, bytes: &[u8]) -> Result<(), Failure> {
         let failed = |step| move |why| Failure { step, file, why };
-        let path = self.0.join(file);
+        let path = self.path.join(file);
         let new = path.with_extension("new");
-        let mut opened = File::create(&new).map_err(failed(Step::Open))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK);
+        let mut opened = options.open(&new).map_err(failed(Step::Open))?;
         opened.write_all(bytes).map_err(failed(Step::Write))?;
-        fs::rename(&new, path).map_err(failed(Step::Rename))
+        opened.set_len(bytes.len() as u64).map_err(failed(Step::Write))?;
+        let mut made = self.made.borrow_mut();
+        let exchange = RenameFlags::RENAME_EXCHANGE;
+        if made.contains(&file) && renameat2(AT_FDCWD, &new, AT_FDCWD, &path, exchange).is_ok() {
+            return Ok(());
+        }
+        // The first time, or on a file system that cannot do it.
+        fs::rename(&new, &path).map_err(failed(Step::Rename))?;
+        if !made.contains(&file) {
+            made.push(file);
+        }
+        Ok(())
     }
 }
 

@@ -64,7 +64,7 @@ impl NotifySocket {
     pub fn says_ready(&self, service: Pid) -> bool {
         let mut ready = false;
         for _ in 0..MOST {
-            let mut bytes = [0; LONGEST];
+            let mut bytes = vec![0; LONGEST];
             match self.receive(&mut bytes) {
                 Ok((count, sender)) => {
                     ready |= is_ready(&bytes[..count])

@@ -13,6 +13,7 @@ mod pgrphack;
 mod pretender;
 mod readiness;
 mod readproctitle;
+mod robustness;
 mod scripts;
 mod services;
 mod setlock;

@@ -1,5 +1,6 @@
 //! Becoming another program, with the path search of the originals.
 
+use super::start;
 use crate::env::{self, Env};
 use std::convert::Infallible;
 use std::ffi::{CString, OsString, c_char};
@@ -31,20 +32,29 @@ pub fn exec_as(name: &[u8], words: &[OsString], env: &Env) -> io::Result<Infalli
 /// so that it may be executed between fork and exec.
 pub struct Prepared {
     program: Program,
-    environment: Environment,
+    /// `None`: that of this process, as it is, without a copy.
+    environment: Option<Environment>,
 }
 
 impl Prepared {
     /// Looks at nothing yet: the search happens in [`Prepared::exec`].
     pub fn new(name: &[u8], words: &[OsString], env: &Env) -> io::Result<Self> {
-        Ok(Prepared { program: Program::new(name, words)?, environment: Environment::of(env) })
+        let environment = Some(Environment::of(env));
+        Ok(Prepared { program: Program::new(name, words)?, environment })
+    }
+
+    /// As [`Prepared::new`], with the environment of this process.
+    pub fn inheriting(name: &[u8], words: &[OsString]) -> io::Result<Self> {
+        Ok(Prepared { program: Program::new(name, words)?, environment: None })
     }
 
     /// Becomes the program, or says why not. Allocates nothing.
     pub fn exec(&self) -> io::Error {
+        let envp = self.environment.as_ref().map_or_else(start::environ, Environment::envp);
         io::Error::from_raw_os_error(self.program.search(|file| {
-            // SAFETY: NUL-ended strings and NULL-ended lists of them, owned by self.
-            unsafe { libc::execve(file, self.program.argv(), self.environment.envp()) };
+            // SAFETY: NUL-ended strings and NULL-ended lists of them, owned by self or, the
+            // environment, by the process.
+            unsafe { libc::execve(file, self.program.argv(), envp) };
             io::Error::last_os_error().raw_os_error().unwrap_or(0)
         }))
     }

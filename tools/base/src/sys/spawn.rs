@@ -154,19 +154,14 @@ impl<'a> Spawn<'a> {
 
     /// `gate`: both ends of the pipe that the child waits on.
     fn fork(&self, gate: Option<[RawFd; 2]>) -> io::Result<Pid> {
-        let inherited;
-        let env = match self.env {
-            Some(env) => env,
-            None => {
-                inherited = Env::inherited();
-                &inherited
-            }
-        };
         let [first, ..] = self.words else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let name = self.name.unwrap_or(first).as_bytes();
-        let prepared = Prepared::new(name, self.words, env)?;
+        let prepared = match self.env {
+            Some(env) => Prepared::new(name, self.words, env)?,
+            None => Prepared::inheriting(name, self.words)?,
+        };
         let folder = match self.folder {
             Some(folder) => Some(CString::new(folder.as_os_str().as_bytes())?),
             None => None,

@@ -69,16 +69,21 @@ pub fn exit_at_once(code: u8) -> ! {
     unsafe { libc::_exit(c_int::from(code)) }
 }
 
-/// The process's environment as it was given, each entry whole.
-pub(crate) fn environment() -> Vec<Vec<u8>> {
+/// The process's environment as execve takes it.
+pub(crate) fn environ() -> *const *const c_char {
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
+    // SAFETY: nobody changes it: programs have one thread and setting variables is banned.
+    unsafe { environ }
+}
+
+/// The process's environment as it was given, each entry whole.
+pub(crate) fn environment() -> Vec<Vec<u8>> {
     let mut entries = Vec::new();
-    // SAFETY: environ points to a NULL-ended list of strings (or is NULL); nobody changes it,
-    // because programs have one thread and setting variables is banned.
+    let mut at = environ();
+    // SAFETY: a NULL-ended list of strings (or NULL), which nobody changes.
     unsafe {
-        let mut at = environ;
         while !at.is_null() && !(*at).is_null() {
             entries.push(CStr::from_ptr(*at).to_bytes().to_vec());
             at = at.add(1);
