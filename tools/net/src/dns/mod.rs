@@ -217,9 +217,15 @@ mod tests {
 
     /// A server that answers each packet by UDP, and then by TCP, with what `answer` makes of it.
     fn server(answer: impl Fn(&[u8], bool) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // a port that is free for UDP may be somebody's for TCP
+        let (udp, tcp) = (0..100)
+            .find_map(|_| {
+                let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+                let tcp = TcpListener::bind(udp.local_addr().unwrap()).ok()?;
+                Some((udp, tcp))
+            })
+            .unwrap();
         let at = udp.local_addr().unwrap();
-        let tcp = TcpListener::bind(at).unwrap();
         thread::spawn(move || {
             loop {
                 let mut room = [0; 600];
