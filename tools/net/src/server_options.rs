@@ -99,7 +99,7 @@ impl Options {
         match &mut self.each.tls {
             None => become_user(user)?,
             // Certificates are read for each visitor, and perhaps by nobody but root.
-            Some(tls) => tls.user = user,
+            Some(tls) => tls.settle(user, self.verbosity == 0),
         }
         if self.announce {
             let port = listener.local_addr().unable("get local address")?.port();
@@ -158,10 +158,7 @@ impl Options {
     }
 
     /// What is done for each connection.
-    fn service(mut self, env: Env, program: Args) -> Service {
-        if let Some(tls) = &mut self.each.tls {
-            tls.options.quiet = self.verbosity == 0;
-        }
+    fn service(self, env: Env, program: Args) -> Service {
         Service {
             log: self.verbosity > 1,
             rules: self.rules.map(|path| RulesFile::new(&path, self.rules_may_be_missing)),

@@ -5,7 +5,6 @@ use crate::connection::{self, Connection};
 use crate::inquiry::Inquiry;
 use crate::limits::{Counts, Limits, RATE, load};
 use crate::rules_file::RulesFile;
-use crate::tls::visitor::Tls;
 use base::env::Env;
 use base::sys::{exec, fd, signal, socket};
 use base::{Args, Die, Result, errno, say};
@@ -15,7 +14,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
 /// Where the load is.
@@ -48,11 +47,26 @@ pub struct Service {
     /// and what those are told who exceed it.
     pub refusal: Vec<u8>,
     /// TLS is spoken with it, if it may come in.
-    pub tls: Option<Tls>,
+    pub tls: Option<Box<dyn Provider>>,
     /// The environment, before the connection's variables.
     pub env: Env,
     /// The program and its words.
     pub program: Args,
+}
+
+/// Who speaks TLS for the program. A trait, so that a server without TLS carries none of its code.
+pub trait Provider {
+    /// TLS begins when the program says so: until then words are plain.
+    fn delayed(&self) -> bool;
+    /// The variables of TCP are set too.
+    fn tcp_names(&self) -> bool;
+    /// Whether this environment lets TLS begin at all, as far as that can be known before a visit.
+    fn check(&self, env: &Env) -> Result<()>;
+    /// Who each program becomes, and whether errors are kept quiet.
+    fn settle(&mut self, user: (Option<u32>, Option<u32>), quiet: bool);
+    /// Becomes the program that the service names, with a child that speaks TLS for it.
+    fn become_program(&self, stream: BorrowedFd, service: &Service, env: Env)
+    -> Result<Infallible>;
 }
 
 /// Lines for the log, each in two parts, between which the number of the process stands.
@@ -135,7 +149,7 @@ impl Service {
         self.log(|| verdict.line(&connection));
         if verdict.refused {
             // Whoever waits for TLS does not understand plain words.
-            if self.tls.as_ref().is_none_or(|tls| tls.delayed) {
+            if self.tls.as_ref().is_none_or(|tls| tls.delayed()) {
                 verdict.tell(stream);
             }
             return Err(Die::silent(100));
@@ -172,7 +186,7 @@ impl Service {
         if self.no_delay {
             let _ = stream.set_nodelay(true);
         }
-        if self.tls.as_ref().is_none_or(|tls| tls.delayed) {
+        if self.tls.as_ref().is_none_or(|tls| tls.delayed()) {
             stream.write_all(&self.banner).map_err(|why| self.dropped("print banner", &why))?;
         }
         let local = stream.local_addr().map_err(|why| self.dropped("get local address", &why))?;
@@ -190,7 +204,7 @@ impl Service {
             None => connection.set_variables(&mut env),
             Some(tls) => {
                 connection::unset_variables(&mut env);
-                connection.set_ssl_variables(&mut env, tls.tcp_names);
+                connection.set_ssl_variables(&mut env, tls.tcp_names());
             }
         }
         let rule = self.rule(connection)?;

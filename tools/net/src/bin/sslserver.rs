@@ -37,7 +37,7 @@ fn run(words: Args) -> Result<Code> {
             letter => options.set(letter, &opts)?,
         }
     }
-    options.each.tls = Some(tls);
+    options.each.tls = Some(Box::new(tls));
     let usage = opts.bad_usage();
     options.run(opts.rest(), usage)
 }

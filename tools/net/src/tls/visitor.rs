@@ -3,7 +3,7 @@
 use super::child;
 use super::server::{self, Log, Options, Server};
 use crate::server_options::become_user;
-use crate::visit::Service;
+use crate::visit::{Provider, Service};
 use base::env::Env;
 use base::sys::{exec, fd, fork, signal, wait};
 use base::{Die, Result, Unable};
@@ -22,13 +22,26 @@ pub struct Tls {
     /// -V: the log tells the cipher.
     pub shows_cipher: bool,
     /// -u, -g: who each program becomes.
-    pub user: (Option<u32>, Option<u32>),
+    user: (Option<u32>, Option<u32>),
 }
 
-impl Tls {
+impl Provider for Tls {
+    fn delayed(&self) -> bool {
+        self.delayed
+    }
+
+    fn tcp_names(&self) -> bool {
+        self.tcp_names
+    }
+
+    fn settle(&mut self, user: (Option<u32>, Option<u32>), quiet: bool) {
+        self.user = user;
+        self.options.quiet = quiet;
+    }
+
     /// Whether the certificates that the server's own environment names can be used, as far as it
     /// names any. No other process of the server ever holds a key but those that serve.
-    pub fn check(&self, env: &Env) -> Result<()> {
+    fn check(&self, env: &Env) -> Result<()> {
         if env.get("CERTFILE").or(env.get("CERTCHAINFILE")).is_none() {
             return Ok(());
         }
@@ -41,8 +54,7 @@ impl Tls {
         }
     }
 
-    /// Becomes the program that the service names, with a child that speaks TLS for it.
-    pub fn become_program(
+    fn become_program(
         &self,
         stream: BorrowedFd,
         service: &Service,
