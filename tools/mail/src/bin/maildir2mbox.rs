@@ -30,6 +30,8 @@ fn run(_: Args) -> Result<Code> {
     let messages = messages(&maildir)?;
     let shown = mbox.display();
     let new = File::create(&temporary).unable(format_args!("create {}", temporary.display()))?;
+    // Locked before it gets the mbox's name, so that whoever opens it then waits for our removals.
+    lock::exclusive(new.as_fd()).unable(format_args!("lock {}", temporary.display()))?;
     write_all(&mut old, &shown.to_string(), &new, &temporary, &messages)?;
     files::replace(&temporary, &mbox)
         .unable(format_args!("move {} to {shown}", temporary.display()))?;
