@@ -17,6 +17,8 @@ SUBSET    = rules net supervise mail
 # Folders per kind of file in a new queue; an old queue keeps its number.
 SPLIT     = 23
 
+comma     = ,
+space     = $() $()
 HOST      = $(shell rustc -vV | sed -n 's/^host: //p')
 BUILT     = $(CURDIR)/target/built
 PACKAGES  = $(patsubst mail,mail queue,$(SUBSET))
@@ -24,7 +26,10 @@ PROGRAMS  = $(basename $(notdir $(foreach p,$(PACKAGES),$(wildcard $p/src/bin/*.
 SCRIPTS   = $(foreach p,$(PACKAGES),$(wildcard $p/src/scripts/* tools/$p/src/scripts/*))
 # These ask NSS, PAM or libcrypt, which work in dynamically linked programs only.
 SHARED    = checkpassword qmail-getpw svscanboot
-STATIC    = --config 'target.$(HOST).rustflags=["-C","target-feature=+crt-static","-C","link-arg=-Wl,-z,pack-relative-relocs"]'
+# The C libraries for which base has a start of its own, five times as fast: quick_start.rs.
+QUICK     = $(if $(filter x86_64-glibc-2.36 x86_64-glibc-2.41,\
+            $(firstword $(subst -, ,$(HOST)))-$(subst $(space),-,$(shell getconf GNU_LIBC_VERSION))),"--cfg"$(comma)"quick_start"$(comma))
+STATIC    = --config 'target.$(HOST).rustflags=[$(QUICK)"-C","target-feature=+crt-static","-C","relocation-model=static"]'
 BUILD     = QMAILHOME='$(QMAILHOME)' cargo build --release --target $(HOST)
 bins      = $(if $(1),$(BUILD) $(2) $(addprefix --bin ,$(1)),@:)
 
@@ -45,6 +50,7 @@ torture: all
 check: all
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p base --target $(HOST) $(STATIC) -- -D warnings
 	BUILT=$(BUILT) cargo test -p catena --test tree
 
 # The same tests on the programs in the folder ORIGINALS, as far as it has them.

@@ -76,8 +76,10 @@ fn storms_of_signals_do_no_harm() {
         signal(supervise, [libc::SIGTSTP, libc::SIGCONT, libc::SIGCHLD][random.below(3)]);
         signal(scan.pid(), [libc::SIGALRM, libc::SIGCHLD, libc::SIGHUP][random.below(3)]);
     }
-    signal(supervise, libc::SIGCONT);
-    place.wait_state("service/a", "paused", "no");
+    for (order, paused) in [(libc::SIGTSTP, "yes"), (libc::SIGCONT, "no")] {
+        signal(supervise, order);
+        place.wait_state("service/a", "paused", paused);
+    }
     assert_eq!(place.pid("service/a"), pid);
     assert_idle(supervise);
     assert_idle(scan.pid());

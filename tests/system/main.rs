@@ -7,6 +7,7 @@ mod inetd;
 #[path = "../mail/installation.rs"]
 mod installation;
 mod kill;
+mod quick_start;
 mod readme;
 mod services;
 mod swaks;

@@ -3,7 +3,7 @@
 
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signals};
-use base::sys::{fd, umask};
+use base::sys::{clock, fd, umask};
 use base::{Args, Code, Result, Unable, say};
 use std::io::ErrorKind;
 use std::time::Instant;
@@ -27,6 +27,7 @@ const ALERT: usize = 200;
 const PATIENCE: Patience = Patience { complain: |text| say::warning(text) };
 
 fn run(words: Args) -> Result<Code> {
+    clock::often();
     umask::set(0o022);
     // So that no log gets the number of what is closed, and messages with it.
     fd::fill_standard().unable("open /dev/null")?;

@@ -23,6 +23,8 @@ pub mod nss;
 pub mod password;
 pub mod pending;
 pub mod poll;
+#[cfg(quick_start)]
+mod quick_start;
 pub mod random;
 pub mod seccomp;
 pub mod signal;

@@ -6,7 +6,7 @@
 
 use base::files;
 use base::sys::signal::{self, Signals};
-use base::sys::{fd, lock};
+use base::sys::{clock, fd, lock};
 use base::{Args, Code, Die, Result};
 use mail::control::Control;
 use mail::send::channel::descriptors;
@@ -23,6 +23,7 @@ use std::path::Path;
 base::program!("qmail-send", run);
 
 fn run(_: Args) -> Result<Code> {
+    clock::often();
     let cannot = |why: &'static str| {
         move |_: io::Error| {
             log::alert(format_args!("cannot start: {why}"));

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::opt::Opts;
+use base::sys::clock;
 use base::{Args, Code, Result};
 use net::server_options::{LETTERS, Options};
 
@@ -12,6 +13,7 @@ const USAGE: &str = "tcpserver [ -146UXpPhHrRoOdDqQv ] [ -c limit ] [ -C limit[:
     [ -t timeout ] [ -I interface ] host port program";
 
 fn run(words: Args) -> Result<Code> {
+    clock::often();
     let mut opts = Opts::new(words, LETTERS, USAGE);
     let mut options = Options::default();
     while let Some(letter) = opts.next()? {
