@@ -80,7 +80,9 @@ impl Visits {
 fn time(label: &[u8]) -> Option<Duration> {
     let (seconds, nanoseconds) = label.strip_prefix(b"@")?.split_at_checked(16)?;
     let nanoseconds = u32::try_from(tai64::hex(nanoseconds)?).ok()?;
-    (nanoseconds < 1_000_000_000).then_some(Duration::new(tai64::hex(seconds)?, nanoseconds))
+    let seconds = tai64::hex(seconds)?;
+    // with more nanoseconds, the second might overflow
+    (nanoseconds < 1_000_000_000).then(|| Duration::new(seconds, nanoseconds))
 }
 
 /// `HOST:IP:PORT` and `HOST:IP:INFO:PORT`, where an address may hold colons itself.
