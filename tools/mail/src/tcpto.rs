@@ -64,7 +64,7 @@ pub fn timed_out(folder: &Path, ip: IpAddr, now: u64) {
     let known = table.records().find(|record| record.address == table.address);
     let (place, count) = match known {
         Some(record) if record.count > 0 && now < record.when + SAME => return,
-        Some(record) => (Some(record.place), (record.count + 1).min(MOST)),
+        Some(record) => (Some(record.place), record.count.saturating_add(1).min(MOST)),
         None => (table.least_missed(), 1),
     };
     if let Some(place) = place {
