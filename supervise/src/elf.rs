@@ -7,7 +7,7 @@ pub const START: usize = 4096;
 /// p_type of the segment that holds the interpreter's name.
 const INTERPRETER: u64 = 3;
 
-/// The interpreter that a file with this start names, without the NUL behind it. None for a
+/// The interpreter that a file with this start names, up to its NUL. None for a
 /// static program, a script, a damaged file, or one whose name lies behind the start.
 pub fn interpreter(start: &[u8]) -> Option<&[u8]> {
     let wide = start.strip_prefix(b"\x7fELF")?.first()? == &2;
@@ -21,7 +21,7 @@ pub fn interpreter(start: &[u8]) -> Option<&[u8]> {
     let from = usize::try_from(number(start, header.checked_add(8)?, 8)?).ok()?;
     let length = usize::try_from(number(start, header.checked_add(32)?, 8)?).ok()?;
     let name = start.get(from..from.checked_add(length)?)?;
-    Some(name.strip_suffix(b"\0").unwrap_or(name))
+    name.split(|byte| *byte == 0).next()
 }
 
 /// The number in these bytes, in the byte order of all machines that this runs on.
