@@ -45,6 +45,8 @@ test: all
 
 torture: all
 	cargo test --workspace --lib -- --ignored
+	BUILT=$(BUILT) CASES=100000 cargo test --release -p catena --test hostile
+	BUILT=$(BUILT) FLOOD=1024 cargo test -p catena --test system limits::
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast -- --ignored
 
 check: all

@@ -14,6 +14,7 @@
 //! The same tests run on the originals: `UNDER_TEST=/usr/bin cargo test --test supervise`.
 
 mod dns;
+mod hostile;
 mod page;
 mod program;
 mod random;
@@ -25,6 +26,7 @@ mod trace;
 mod user;
 
 pub use dns::{Dns, dns};
+pub use hostile::Hostile;
 pub use page::{codes, codes_in, section};
 pub use program::{behind, bin, fed, fed_within, original, program, ran, redirected, shown};
 pub use random::Random;

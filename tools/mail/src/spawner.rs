@@ -74,7 +74,7 @@ impl Order {
     }
 
     /// Why it cannot be delivered, if its form tells.
-    fn objection(&self) -> Option<&'static str> {
+    pub fn objection(&self) -> Option<&'static str> {
         let is_odd =
             |(at, byte): (usize, &u8)| !byte.is_ascii_digit() && (at == 0 || *byte != b'/');
         if self.message.iter().enumerate().any(is_odd) {
@@ -95,7 +95,7 @@ impl Order {
 
 /// Takes orders apart, however reads cut them.
 #[derive(Default)]
-struct Orders {
+pub struct Orders {
     order: Order,
     /// What comes next: 0 the number, 1 the message, 2 the sender, 3 the recipient.
     field: u8,
@@ -103,7 +103,7 @@ struct Orders {
 
 impl Orders {
     /// Takes the next order off the front of `bytes`; `None` if its end is yet to come.
-    fn next(&mut self, bytes: &mut &[u8]) -> Option<Order> {
+    pub fn next(&mut self, bytes: &mut &[u8]) -> Option<Order> {
         while let [first, rest @ ..] = *bytes {
             let field = match self.field {
                 0 => {

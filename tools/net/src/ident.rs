@@ -39,25 +39,26 @@ pub fn ask(
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if answer.add(byte[0]) {
-            return Ok(answer.text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+            return Ok(answer.text().to_vec());
         }
     }
 }
 
 /// `PORT , PORT : USERID : SYSTEM : ANSWER` as it comes in.
-struct Answer {
+pub struct Answer {
     colons: u8,
     text: Vec<u8>,
     most: usize,
 }
 
 impl Answer {
-    fn new(most: usize) -> Self {
+    /// Nothing has come yet. Of the answer, `most` bytes are kept.
+    pub fn new(most: usize) -> Self {
         Answer { colons: 0, text: Vec::new(), most }
     }
 
     /// Takes a byte; says whether that was the last one.
-    fn add(&mut self, byte: u8) -> bool {
+    pub fn add(&mut self, byte: u8) -> bool {
         match byte {
             b' ' | b'\t' | b'\r' => {}
             b'\n' => return true,
@@ -66,6 +67,11 @@ impl Answer {
             _ => {}
         }
         self.text.len() >= self.most
+    }
+
+    /// What has come of the answer, cut at a NUL.
+    pub fn text(&self) -> &[u8] {
+        self.text.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 }
 

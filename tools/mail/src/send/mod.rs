@@ -15,7 +15,7 @@ mod load;
 pub mod log;
 pub mod manager;
 mod pass;
-mod records;
+pub mod records;
 pub mod reports;
 pub mod rewrite;
 pub mod schedule;

@@ -43,6 +43,7 @@ impl<R: Read> Records<R> {
     }
 
     /// The next record. A file that ends in the middle of one is damaged.
+    #[allow(clippy::should_implement_trait)] // a record borrows from the reader: no iterator can
     pub fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         let mut searched = self.used;
         let end = loop {

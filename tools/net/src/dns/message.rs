@@ -116,6 +116,11 @@ impl Query {
 pub struct Answer(pub(super) Vec<u8>);
 
 impl Answer {
+    /// From the bytes of a packet.
+    pub fn new(packet: Vec<u8>) -> Self {
+        Answer(packet)
+    }
+
     /// IPv4 addresses.
     pub fn a(&self) -> io::Result<Vec<Ipv4Addr>> {
         self.records(|a: A| a.addr())

@@ -4,9 +4,9 @@
 //! else means that nobody knows at the moment.
 
 mod lookup;
-mod message;
-mod name;
-mod servers;
+pub mod message;
+pub mod name;
+pub mod servers;
 
 pub use message::{Answer, Kind};
 pub use name::reverse;
