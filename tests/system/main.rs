@@ -7,6 +7,7 @@ mod inetd;
 #[path = "../mail/installation.rs"]
 mod installation;
 mod kill;
+mod limits;
 mod quick_start;
 mod readme;
 mod services;
