@@ -80,6 +80,14 @@ completion() {
   mv -f "$new" "$4"
 }
 
+# boot OWNER GROUP MODE PATH: a script that starts qmail.
+boot() {
+  new=$4.new
+  sed "s|QMAILHOME|$QMAILHOME|" "tools/mail/boot/${4##*/}" >"$new"
+  give "$1" "$2" "$3" "$new"
+  mv -f "$new" "$4"
+}
+
 # folder OWNER GROUP MODE PATH; the others too. What is there keeps its contents.
 folder() { mkdir -p "$4"; give "$@"; }
 fifo() { [ -p "$4" ] || mkfifo "$4"; give "$@"; }

@@ -8,10 +8,14 @@ mod site;
 
 mod accidents;
 mod accounts;
+mod boot;
 mod bounces;
 mod bouncesaying;
 mod checkpassword;
 mod condredirect;
+mod config;
+#[path = "config-fast.rs"]
+mod config_fast;
 mod datemail;
 mod deliveries;
 #[path = "dot-forward.rs"]
@@ -21,9 +25,13 @@ mod except;
 mod fastforward;
 mod forward;
 mod home;
+mod instcheck;
 mod maildir2mbox;
 mod maildirmake;
+mod maildirwatch;
 mod mailsubj;
+#[path = "new-inject.rs"]
+mod new_inject;
 mod newaliases;
 mod newinclude;
 mod pinq;
@@ -32,6 +40,7 @@ mod preline;
 mod printforward;
 mod printmaillist;
 mod qail;
+mod qbiff;
 #[path = "qmail-clean.rs"]
 mod qmail_clean;
 #[path = "qmail-getpw.rs"]

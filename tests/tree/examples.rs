@@ -33,6 +33,8 @@ const HOW: &[(&str, &str, &str)] = &[
     ("bouncesaying.1", "deliver || echo code $?", "code 100\n"),
     ("bouncesaying.1 2", "deliver; cat ~joe/Mailbox", "Subject: test\n"),
     ("condredirect.1", "echo invoice >>message; deliver; waiting", "\nTbob@example.org\n"),
+    ("config.8", "./example; cat /var/qmail/control/me", "\nmail.example.org\n"),
+    ("config-fast.8", "./example; cat /var/qmail/control/locals", "\nmail.example.org\n"),
     ("confine.8", "mkdir -p main; chown wwwlog main; echo line >in; ./example <in; \
         cat main/current", " line\n"),
     ("confine.8 2", "stays status: letter", "250 ok "),
@@ -68,6 +70,8 @@ const HOW: &[(&str, &str, &str)] = &[
         cat ~/Mailbox", "From XXX "),
     ("maildirmake.1", "./example; cd; ls -d Maildir/*; cat .qmail",
         "Maildir/cur\nMaildir/new\nMaildir/tmp\n./Maildir/\n"),
+    ("maildirwatch.1", "maildirmake ~/Maildir; cp message ~/Maildir/new/1; \
+        stays Hello true", "FROM ? TO <?>\n"),
     ("mailsubj.1", "./example; waiting", "\nTjoe@example.com\n"),
     ("mconnect-io.1", "smtp; echo QUIT >in; ./example <in", "\n221 "),
     ("mconnect.1", "smtp; ./example", "\n221 "),
@@ -82,6 +86,7 @@ const HOW: &[(&str, &str, &str)] = &[
     ("multilog.8 4", "echo line >in; ./example <in; cat main/current", " line\n"),
     ("multilog.8 5", "supervised; ./example; soon sh -c 'cat /service/server/log/main/@*'", ""),
     ("multilog.8 4", "supervised; ./example; soon sh -c 'cat /service/server/log/main/@*'", ""),
+    ("new-inject.1", "./example; waiting", "\nTann@example.com\nTbob@example.org\nTcarol@example.com\n"),
     ("newaliases.1", "./example", "root@:\n, &alias@example.com\n"),
     ("newinclude.1", "./example", "&ann@example.org\n&joe@example.com\n"),
     ("pgrphack.8", "stays up", "server up: www  \n"),
@@ -96,6 +101,7 @@ const HOW: &[(&str, &str, &str)] = &[
     ("proxyout.1", "host 2525 proxyin sh -c 'echo caller: $TCPREMOTEIP'; \
         stays status: tcpclient -RHl0 127.0.0.1 25 sh -c 'cat <&6'", "caller: 127.0.0.1\n"),
     ("qail.1", ". ./example; env", "MAILTMP=/home/joe/Mailbox.tmp\n"),
+    ("qbiff.1", "deliver; cat ~joe/Mailbox", "Subject: test\n"),
     ("qmail-clean.8", "./example", "+"),
     ("qmail-getpw.8", "./example", "joe\n7006\n7006\n/home/joe\n-\nlist\n"),
     ("qmail-inject.8", "./example; waiting", "\nTann@a.example\nTbob@example.com\n"),
@@ -139,6 +145,7 @@ const HOW: &[(&str, &str, &str)] = &[
     ("qmail-smtpd.8 3", "certificate; stays status: ask_starttls", "221 mail.example.com"),
     ("qmail-start.8", "stays 'status: local'", ""),
     ("qmail-start.8 2", "./example; soon runs splogger; soon runs qmail-send", ""),
+    ("qmail-start.8 3", "./example; soon runs splogger; soon runs qmail-send", ""),
     ("qreceipt.1", "sed -i '1i Notice-Requested-Upon-Delivery-To: joe@example.com' message; \
         deliver; waiting", "\nTme@example.net\n"),
     ("qmail-tcpto.8", "./example", "0\n"),

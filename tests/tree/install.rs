@@ -26,6 +26,12 @@ const SPECIAL: [(&str, &str); 14] = [
     ("splogger", "root   qmail  0711"),
 ];
 
+/// Scripts that start qmail.
+const BOOT: [&str; 10] = [
+    "home", "home+df", "proc", "proc+df", "binm1", "binm1+df", "binm2", "binm2+df", "binm3",
+    "binm3+df",
+];
+
 /// The line of a program in the table.
 fn line(family: &str, name: &str) -> String {
     let special = SPECIAL.iter().find(|(program, _)| *program == name);
@@ -75,6 +81,10 @@ fn source() -> Scratch {
     for name in ["tools/install.sh", "tools/install.table"].into_iter().chain(completion) {
         source.write(name, text(name));
     }
+    for name in BOOT {
+        let name = format!("tools/mail/boot/{name}");
+        source.write(&name, text(&name));
+    }
     for page in pages() {
         source.write(Path::new("man").join(file_name(&page)), text(&page));
     }
@@ -117,6 +127,11 @@ fn expected() -> BTreeMap<String, (u32, u64)> {
     for name in ["var", "var/qmail", "var/qmail/alias", "var/qmail/bin", "var/qmail/boot"] {
         folder(name, 0o755);
     }
+    for name in BOOT {
+        let script = text(format!("tools/mail/boot/{name}")).replace("QMAILHOME", "/var/qmail");
+        expected.insert(format!("var/qmail/boot/{name}"), (0o755, script.len() as u64));
+    }
+    let mut folder = |name: &str, mode| expected.insert(name.to_owned(), (mode, 0));
     folder("var/qmail/control", 0o755);
     folder("var/qmail/users", 0o755);
     for name in ["queue", "queue/lock", "queue/mess", "queue/todo"] {

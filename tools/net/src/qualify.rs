@@ -43,12 +43,19 @@ impl Rules {
         Rules(own.into_iter().chain([b"*.:".to_vec()]).collect())
     }
 
-    /// The whole names that `host` may mean, in the order in which they are to be tried.
-    pub fn apply(&self, host: &[u8]) -> Vec<Vec<u8>> {
+    /// The name that the rules make of `host`.
+    pub fn rewrite(&self, host: &[u8]) -> Vec<u8> {
         let mut name = host.to_vec();
         for rule in &self.0 {
             rewrite(&mut name, rule);
         }
+        name
+    }
+
+    /// The whole names that `host` may mean, in the order in which they are to be tried: a plus
+    /// sign stands before each of several ends.
+    pub fn apply(&self, host: &[u8]) -> Vec<Vec<u8>> {
+        let name = self.rewrite(host);
         let mut parts = name.split(|byte| *byte == b'+');
         let start = parts.next().unwrap_or_default();
         let tries: Vec<Vec<u8>> = parts.map(|domain| [start, domain].concat()).collect();

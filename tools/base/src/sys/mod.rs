@@ -36,6 +36,7 @@ pub mod syslog;
 pub mod title;
 pub mod umask;
 pub mod unix;
+pub mod utmp;
 pub mod wait;
 
 use std::io;
