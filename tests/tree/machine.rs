@@ -5,7 +5,8 @@ use nix::sched::{CloneFlags, unshare};
 use std::env;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
-use tests::{Dns, Scratch, bin, dns, fed, ran, root, scratch, skip, tree};
+use std::time::Duration;
+use tests::{Dns, Scratch, bin, dns, fed_within, ran, root, scratch, skip, tree};
 
 /// The hosts that it can ask: all of them are itself, by an address that no interface has.
 const HOSTS: [(&str, &str, &str); 9] = [
@@ -75,8 +76,16 @@ impl Machine<'_> {
     /// Runs a script in the words of `hands.sh`, with this file as ./example, on a fresh copy of
     /// the disk, and ends all that it has started. Standard error goes to standard output.
     pub fn run(&self, script: &str, example: &str) -> Output {
+        self.run_within(Duration::from_secs(15), script, example)
+    }
+
+    /// As [`Machine::run`], with another limit.
+    pub fn run_within(&self, limit: Duration, script: &str, example: &str) -> Output {
         let mut command = self.disk.command("enter");
         let script = format!("{}{script}", include_str!("hands.sh"));
-        fed(command.arg(script).env("DNS", self.dns.ip.to_string()), example)
+        command.arg(script).env("DNS", self.dns.ip.to_string());
+        command.env("LIMIT", limit.as_secs().to_string());
+        // The machine ends first, and says what it has done so far.
+        fed_within(limit + Duration::from_secs(5), &mut command, example)
     }
 }

@@ -95,6 +95,14 @@ make_place() {
   done
 }
 
+# The source, as somebody has it who has run `make`, but for what was built.
+make_source() {
+  mkdir -p "$DISK/usr/src/catena/target/built"
+  cd "$TREE"
+  cp -r --parents Makefile man tools/install.sh tools/install.table tools/mail/boot \
+    supervise/completion "$DISK/usr/src/catena"
+}
+
 # The programs are many megabytes: they are mounted, not copied.
 put_programs_aside() {
   mv "$DISK/usr/local/bin" "$DISK.programs"
@@ -102,7 +110,7 @@ put_programs_aside() {
   mkdir "$DISK/usr/local/bin" "$DISK/var/qmail/bin"
 }
 
-# enter SCRIPT: its standard input becomes ./example. It has as long as any test.
+# enter SCRIPT: its standard input becomes ./example. It has LIMIT seconds.
 enter() {
   mount -t tmpfs none "$DISK.top"
   cd "$DISK.top"
@@ -123,7 +131,7 @@ enter() {
   cat >srv/example
   chmod 755 srv/example
   : >srv/in
-  exec timeout -s KILL 15 env -i HOME=/home/joe \
+  exec timeout -s KILL $LIMIT env -i HOME=/home/joe \
     PATH=/usr/local/bin:/var/qmail/bin:/usr/bin:/bin:/usr/sbin:/sbin \
     chroot . sh -c 'cd /srv; set -eu; eval "$0"' "$1" 2>&1
 }
@@ -131,6 +139,6 @@ enter() {
 case $1 in
   make)
     make_accounts; install_programs; make_mail; make_servers; make_services; make_place
-    put_programs_aside ;;
+    make_source; put_programs_aside ;;
   enter) enter "$2" ;;
 esac

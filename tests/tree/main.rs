@@ -9,3 +9,4 @@ mod layout;
 mod machine;
 mod pages;
 mod programs;
+mod takeover;
