@@ -4,8 +4,11 @@ use crate::peer::Peer;
 use std::io::{self, BufRead, Read, Write};
 use std::ops::Range;
 
-/// Bytes read at once, and kept before they are written.
+/// Bytes read at once.
 const BLOCK: usize = 16384;
+
+/// Bytes kept before they are written.
+const ANSWERS: usize = 65536;
 
 /// Both directions of a connection, with buffers.
 pub struct Conversation<'a> {
@@ -32,8 +35,13 @@ impl<'a> Conversation<'a> {
 
     /// Says something; it may wait for more to be said.
     pub fn say(&mut self, words: &[u8]) -> io::Result<()> {
-        self.answers.extend_from_slice(words);
-        if self.answers.len() < BLOCK { Ok(()) } else { self.flush() }
+        self.say_with(|answers| answers.extend_from_slice(words))
+    }
+
+    /// Says what is appended to what was said before.
+    pub fn say_with(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        append(&mut self.answers);
+        if self.answers.len() < ANSWERS { Ok(()) } else { self.flush() }
     }
 
     /// Writes what was said.

@@ -14,12 +14,23 @@ const LIFETIME: Duration = Duration::from_secs(86400);
 /// as many at once, be it a pipe or a socket.
 const PIECE: usize = 4096;
 
+/// What a write does if there is no room.
+#[derive(Clone, Copy, PartialEq)]
+enum Full {
+    /// It does not wait.
+    Fails,
+    /// It can be asked not to wait.
+    FailsIfAsked,
+    /// It waits: it may not be given more than fits.
+    Waits,
+}
+
 /// The two directions of a connection. A read or a write that has to wait longer than the limit
 /// fails with "timed out".
 pub struct Peer<'a> {
     from: BorrowedFd<'a>,
     to: BorrowedFd<'a>,
-    piece: usize,
+    full: Full,
     limit: Duration,
     end: Instant,
 }
@@ -27,13 +38,13 @@ pub struct Peer<'a> {
 impl<'a> Peer<'a> {
     /// Descriptors that others may share.
     pub fn new(from: BorrowedFd<'a>, to: BorrowedFd<'a>, limit: Duration) -> Self {
-        Peer { from, to, piece: PIECE, limit, end: Instant::now() + LIFETIME }
+        Peer { from, to, full: Full::FailsIfAsked, limit, end: Instant::now() + LIFETIME }
     }
 
     /// A socket of our own.
     pub fn of_socket(socket: &'a TcpStream, limit: Duration) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        Ok(Peer { piece: usize::MAX, ..Peer::new(socket.as_fd(), socket.as_fd(), limit) })
+        Ok(Peer { full: Full::Fails, ..Peer::new(socket.as_fd(), socket.as_fd(), limit) })
     }
 
     /// The same for a connection that may last so long at most, instead of a day.
@@ -72,10 +83,20 @@ impl Read for Peer<'_> {
 impl Write for Peer<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
-            self.wait(poll::writable, self.to)?;
-            let done = fd::write(self.to, &bytes[..bytes.len().min(self.piece)]);
-            if !not_yet(&done) {
-                return done;
+            let done = match self.full {
+                Full::Fails => fd::write(self.to, bytes),
+                Full::FailsIfAsked => fd::write_now(self.to, bytes),
+                Full::Waits => {
+                    self.wait(poll::writable, self.to)?;
+                    fd::write(self.to, &bytes[..bytes.len().min(PIECE)])
+                }
+            };
+            match done {
+                Err(why) if why.kind() == ErrorKind::Unsupported => self.full = Full::Waits,
+                Err(why) if why.kind() == ErrorKind::WouldBlock => {
+                    self.wait(poll::writable, self.to)?;
+                }
+                done => return done,
             }
         }
     }
@@ -97,7 +118,10 @@ mod tests {
         let socket = TcpStream::connect(server.local_addr().unwrap()).unwrap();
         let limit = Duration::from_millis(20);
         let pipes = Peer::new(read.as_fd(), write.as_fd(), limit);
-        for mut peer in [pipes, Peer::of_socket(&socket, limit).unwrap()] {
+        // As where descriptors cannot be asked not to wait.
+        let (read, write) = fd::pipe().unwrap();
+        let waiting = Peer { full: Full::Waits, ..Peer::new(read.as_fd(), write.as_fd(), limit) };
+        for mut peer in [pipes, waiting, Peer::of_socket(&socket, limit).unwrap()] {
             assert_eq!(peer.read(&mut [0; 9]).unwrap_err().kind(), ErrorKind::TimedOut);
             peer.write_all(b"hello").unwrap();
             let why = peer.write_all(&vec![0; 100 << 20]).unwrap_err();

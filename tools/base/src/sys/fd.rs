@@ -183,6 +183,25 @@ pub fn write(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
+/// One write that takes what there is room for and does not wait, whatever is set for the
+/// descriptor, which others may share: "would block" if there is no room. Files, and pipes before
+/// Linux 6.4, cannot be asked so: "unsupported".
+pub fn write_now(fd: BorrowedFd, bytes: &[u8]) -> io::Result<usize> {
+    let part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    loop {
+        // SAFETY: the kernel reads at most bytes.len() bytes of the slice, and no other part.
+        let count = unsafe { libc::pwritev2(fd.as_raw_fd(), &part, 1, -1, libc::RWF_NOWAIT) };
+        let done = usize::try_from(count).map_err(|_| io::Error::last_os_error());
+        match done.as_ref().err().and_then(io::Error::raw_os_error) {
+            Some(libc::EINTR) => {}
+            Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EINVAL | libc::EPERM) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            _ => return done,
+        }
+    }
+}
+
 /// Writes all bytes, in as many writes as it takes.
 pub fn write_all(fd: BorrowedFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {

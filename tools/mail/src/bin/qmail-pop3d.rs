@@ -156,19 +156,16 @@ impl Session<'_, '_> {
             return self.refuse(NO_OPEN);
         };
         self.client.say(OK)?;
-        let (mut encoder, mut text) = (Encoder::new(lines), Vec::new());
+        let mut encoder = Encoder::new(lines);
         while !encoder.is_full() {
             let count = fd::read(file.as_fd(), &mut self.block)?;
-            encoder.pass(&self.block[..count], &mut text);
-            self.client.say(&text)?;
-            text.clear();
+            self.client.say_with(|to| encoder.pass(&self.block[..count], to))?;
             // A file gives less only at its end.
             if count < BLOCK {
                 break;
             }
         }
-        encoder.end(&mut text);
-        self.client.say(&text)
+        self.client.say_with(|to| encoder.end(to))
     }
 }
 

@@ -75,16 +75,17 @@ impl Maildrop {
                 let name = entry.file_name().into_vec();
                 let about = about(&entry).filter(|about| about.is_file() && about.mtime() < now);
                 if let (Some(about), false) = (about, name.starts_with(b".")) {
+                    let unique = unique_part(&name).len();
                     let message = Message { folder, name, size: about.size(), deleted: false };
-                    found.push((about.mtime(), message));
+                    found.push((about.mtime(), unique, message));
                 }
             }
         }
         // Of one second, by name: the order is the same in every session.
-        found.sort_unstable_by(|(a_time, a), (b_time, b)| {
-            (a_time, unique_part(&a.name)).cmp(&(b_time, unique_part(&b.name)))
+        found.sort_unstable_by(|(a_time, a_end, a), (b_time, b_end, b)| {
+            (a_time, &a.name[..*a_end]).cmp(&(b_time, &b.name[..*b_end]))
         });
-        Ok(Maildrop { messages: found.into_iter().map(|(_, message)| message).collect(), last: 0 })
+        Ok(Maildrop { messages: found.into_iter().map(|(.., message)| message).collect(), last: 0 })
     }
 
     /// The messages, deleted ones too.

@@ -1,7 +1,7 @@
 //! Messages as RETR and TOP send them: lines end in CR LF, a dot in front of a line is doubled,
 //! a line with a dot alone is the end.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// Turns a message into what is sent, piece by piece.
 pub struct Encoder {
@@ -25,6 +25,9 @@ impl Encoder {
 
     /// Appends what is sent for the next piece of the message.
     pub fn pass(&mut self, mut piece: &[u8], to: &mut Vec<u8>) {
+        if self.left.is_none() {
+            return self.pass_all(piece, to);
+        }
         while let [first, ..] = piece {
             if self.at_line_start {
                 self.begin_line();
@@ -46,6 +49,29 @@ impl Encoder {
             to.extend_from_slice(b"\r\n");
             piece = &piece[end + 1..];
         }
+    }
+
+    /// The same if no lines are to be counted.
+    fn pass_all(&mut self, piece: &[u8], to: &mut Vec<u8>) {
+        to.reserve(piece.len() + piece.len() / 16);
+        let mut start = 0;
+        for end in memchr_iter(b'\n', piece) {
+            self.put(&piece[start..end], to);
+            to.extend_from_slice(b"\r\n");
+            self.at_line_start = true;
+            start = end + 1;
+        }
+        self.put(&piece[start..], to);
+    }
+
+    /// Appends a part of a line.
+    fn put(&mut self, part: &[u8], to: &mut Vec<u8>) {
+        let Some(first) = part.first() else { return };
+        if self.at_line_start && *first == b'.' {
+            to.push(b'.');
+        }
+        self.at_line_start = false;
+        to.extend_from_slice(part);
     }
 
     /// Counts a line of the body.
