@@ -1,7 +1,9 @@
 //! qmail-showctl: a sentence for every control file.
 
 use crate::installation::installation;
-use tests::{fed, ran, shown};
+use std::fs::{self, FileTimes};
+use std::time::{Duration, SystemTime};
+use tests::{fed, original, ran, shown, tree};
 
 #[test]
 fn defaults_and_settings_are_explained() {
@@ -41,4 +43,50 @@ fn a_missing_home_is_a_temporary_failure() {
     let output = fed(installation.program("qmail-showctl").env("QMAILHOME", "/nonexistent"), "");
     let said = "qmail-showctl: fatal: unable to read control: file does not exist\n";
     assert_eq!(ran(&output), (Some(111), String::new(), said.into()));
+}
+
+#[test]
+fn a_compiled_list_is_to_be_as_new_as_its_source() {
+    let installation = installation();
+    let said = |sentence: &str| {
+        let out = shown(&fed(&mut installation.program("qmail-showctl"), "").stdout);
+        assert!(out.contains(&format!("\nmorercpthosts.cdb: {sentence}\n")), "{out}");
+    };
+    said("(Default.) No effect.");
+    installation.control("morercpthosts.cdb", "");
+    said("Oops! morercpthosts.cdb exists but morercpthosts doesn't.");
+    installation.control("morercpthosts", "c.example\n").control("morercpthosts.cdb", "");
+    said("Modified recently enough; hopefully up to date.");
+    let cdb = fs::File::open(installation.join("control/morercpthosts.cdb")).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(60);
+    cdb.set_times(FileTimes::new().set_modified(then)).unwrap();
+    said("Oops! morercpthosts.cdb is older than morercpthosts.");
+}
+
+#[test]
+fn every_control_file_is_known() {
+    if original() {
+        return; // Some are ours.
+    }
+    let page = |name: &str| fs::read_to_string(tree().join("man").join(name)).unwrap();
+    let (_, table) = page("qmail-control.5").split_once("\n.It Em file").map(own).unwrap();
+    let (table, _) = table.split_once("\n.El").map(own).unwrap();
+    let tls = page("qmail-smtpd.8");
+    let names = table.lines().filter_map(|line| line.strip_prefix(".It ")?.split(' ').next());
+    let pem = ["servercert.pem", "servercerts", "clientca.pem", "clientcrl.pem", "tlsticketkey"];
+    assert!(pem.iter().all(|name| tls.contains(name)));
+    let installation = installation();
+    let all: Vec<&str> = names.chain(pem).collect();
+    assert!(all.contains(&"me") && all.contains(&"virtualdomains"), "{all:?}");
+    for name in &all {
+        installation.control(name, "7\n");
+    }
+    let out = shown(&fed(&mut installation.program("qmail-showctl"), "").stdout);
+    let unexplained: Vec<_> =
+        all.iter().filter(|name| !out.contains(&format!("\n{name}: "))).collect();
+    assert!(unexplained.is_empty() && !out.contains("no idea"), "{unexplained:?} {out}");
+}
+
+fn own((before, after): (&str, &str)) -> (String, String) {
+    (before.into(), after.into())
 }

@@ -67,6 +67,19 @@ const FILES: [File; 30] = [
     File("virtualdomains", List("No virtual domains.", "Virtual domain: ", "")),
 ];
 
+/// Files that the originals do not know: told of where they are.
+#[rustfmt::skip]
+const OURS: [(&str, &str); 8] = [
+    ("bouncemaxbytes", "Bounces copy no more bytes of a message than it says."),
+    ("clientca.pem", "SMTP clients are asked for a certificate of these authorities."),
+    ("clientcrl.pem", "These certificates of SMTP clients are revoked."),
+    ("rewrite", "new-inject rewrites hosts by its lines."),
+    ("servercert.pem", "SMTP clients are offered STARTTLS, with this certificate."),
+    ("servercerts", "Certificates for other names of this host."),
+    ("tlsserverciphers", "Ciphers for SMTP clients."),
+    ("tlsticketkey", "SMTP clients can resume TLS sessions."),
+];
+
 fn run(_: Args) -> Result<Code> {
     let home = home::folder();
     let control = Control::of(&home);
@@ -76,6 +89,11 @@ fn run(_: Args) -> Result<Code> {
         text.extend(format!("\n{name}: ").bytes());
         let sentence = explain(&control, name, meaning);
         text.extend(sentence.unwrap_or_else(|_| b"Oops! Trouble reading this file.\n".to_vec()));
+    }
+    for (name, sentence) in OURS {
+        if control.path(name).exists() {
+            text.extend(format!("\n{name}: {sentence}\n").bytes());
+        }
     }
     for name in unknown(&home.join("control")).unable("read control")? {
         text.push(b'\n');
@@ -184,7 +202,9 @@ fn unknown(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().as_bytes().to_vec();
-        let known = FILES.iter().any(|File(known, _)| known.as_bytes() == name);
+        let theirs = FILES.iter().map(|File(known, _)| *known);
+        let known =
+            theirs.chain(OURS.map(|(known, _)| known)).any(|known| known.as_bytes() == name);
         if !known && name.first() != Some(&b'.') {
             names.push(name);
         }
