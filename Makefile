@@ -1,5 +1,6 @@
 # make           builds everything into target/built; `make STATIC=` links all of it dynamically
 # make test      builds, then runs all tests
+# make test-mail  the tests of mail alone; UNDER_TEST=/var/qmail/bin runs them on another qmail
 # make torture   builds, then runs the tests that take minutes
 # make check     looks at format, lints, man pages, names and link sets
 # make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
@@ -62,6 +63,24 @@ modules   = $(addsuffix ::,$(subst @,_at,$(subst -,_,$(call original,$1))))
 originals:
 	$(foreach f,rules net supervise mail,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) &&)) :
 
+# The tests of mail on the qmail whose programs are in the folder UNDER_TEST, as far as it has them.
+# Nothing is changed there: it is copied, and every test has a home of its own.
+tested    = $(basename $(notdir $(wildcard tests/mail/*.rs)))
+missing   = $(filter-out $(notdir $(wildcard $(UNDER_TEST)/*)),$(filter $(tested),$(PROGRAMS) $(notdir $(SCRIPTS))))
+test-mail: $(if $(UNDER_TEST),under-test,all)
+	$(if $(UNDER_TEST),UNDER_TEST=$(CURDIR)/target/under-test,BUILT=$(BUILT)) \
+	cargo test -p catena --test mail --no-fail-fast \
+	$(if $(UNDER_TEST),-- $(addprefix --skip ,$(addsuffix ::,$(subst -,_,$(missing)))))
+
+under-test:
+	rm -rf target/under-test
+	mkdir -p target/under-test/real
+	install -m 755 $(UNDER_TEST)/* target/under-test/real
+	for name in $(notdir $(wildcard $(UNDER_TEST)/*)); do \
+	  sed 's|HOME_UNDER_TEST|$(abspath $(UNDER_TEST)/..)|' tests/in-home.sh >target/under-test/$$name && \
+	  chmod 755 target/under-test/$$name || exit; \
+	done
+
 # Whoever installs with sudo may have no cargo: then what was built before is installed.
 install: $(if $(shell command -v cargo),all)
 	BUILT='$(BUILT)' DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' QMAILHOME='$(QMAILHOME)' \
@@ -89,4 +108,4 @@ demo-stop:
 clean:
 	cargo clean
 
-.PHONY: all test torture check originals bench bench-net bench-supervise bench-mail demo demo-stop install clean
+.PHONY: all test test-mail under-test torture check originals bench bench-net bench-supervise bench-mail demo demo-stop install clean

@@ -21,6 +21,9 @@ fn text_of(n: u32) -> Vec<u8> {
 
 #[test]
 fn nothing_is_lost_however_often_all_is_killed() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = installation();
     let script = "cat >\"$QMAILHOME/got/.$3.$$\" && mv \"$QMAILHOME/got/.$3.$$\" \
                   \"$QMAILHOME/got/$3\" && printf 'r\\0Kgot it\\n\\0'";
@@ -127,6 +130,9 @@ fn a_full_disk_stops_nothing_for_good() {
 
 #[test]
 fn damaged_files_are_named_and_nothing_is_lost() {
+    if tests::original() {
+        return; // The originals have other words for some of these.
+    }
     let home = installation();
     for (number, todo) in [(46, "u1\0p2\0Fa@b\0Xc@d\0Te@f\0"), (47, "u1\0p2\0Fa@b\0Tc")] {
         home.put("mess", number, "text\n");
@@ -240,6 +246,9 @@ fn only_one_request_is_open_for_a_number() {
 
 #[test]
 fn a_message_that_leaves_todo_behind_our_back_is_not_forgotten() {
+    if tests::original() {
+        return; // Batches are ours.
+    }
     let home = installation();
     // its files are complete, and qmail-clean was asked to remove todo/N by somebody who was
     // killed; a folder has the effect of a file that goes away while we look
@@ -258,6 +267,9 @@ fn a_message_that_leaves_todo_behind_our_back_is_not_forgotten() {
 
 #[test]
 fn what_becomes_ours_is_on_disk_before_it_leaves_todo() {
+    if tests::original() {
+        return; // The originals leave folders to the file system.
+    }
     if Command::new("strace").arg("-V").output().is_err() {
         return skip("strace is not installed");
     }
@@ -294,6 +306,9 @@ fn what_becomes_ours_is_on_disk_before_it_leaves_todo() {
 #[test]
 #[ignore = "torture"]
 fn a_hundred_thousand_waiting_messages_slow_nothing_down_and_need_little_memory() {
+    if tests::original() {
+        return; // The originals take over one message at a time.
+    }
     const WAITING: u64 = 100_000;
     // private kilobytes of qmail-send
     let cost = |home: &Installation| {

@@ -107,6 +107,9 @@ fn a_double_bounce_goes_to_the_postmaster() {
 
 #[test]
 fn bounces_that_nobody_wants_are_discarded() {
+    if tests::original() {
+        return; // Known from a patch.
+    }
     for (sender, words) in [("#@[]", "triple"), ("", "double")] {
         let home = holding();
         home.control("doublebounceto", "\n");
@@ -128,6 +131,9 @@ fn the_bounce_of_a_list_goes_to_its_owner() {
 
 #[test]
 fn the_copy_in_a_bounce_may_be_cut() {
+    if tests::original() {
+        return; // Known from a patch.
+    }
     let home = holding();
     home.control("bouncemaxbytes", "9\n");
     let (_, text) = bounce(&home, "me@here.example", &[("a@b", "Dno\n")]);
@@ -136,6 +142,9 @@ fn the_copy_in_a_bounce_may_be_cut() {
 
 #[test]
 fn the_prefix_of_a_virtual_domain_is_not_shown_in_a_bounce() {
+    if tests::original() {
+        return; // The originals show some of them.
+    }
     let home = installation();
     home.control("locals", "here.example\n").control("concurrencyremote", "0\n");
     home.control("virtualdomains", "v.example:vee\nx@w.example:ex\n");
@@ -184,6 +193,9 @@ fn a_bounce_that_cannot_be_queued_is_queued_later() {
 
 #[test]
 fn a_failure_that_cannot_be_noted_is_no_failure_yet() {
+    if tests::original() {
+        return; // The originals wait until it can be.
+    }
     let home = holding();
     home.send("text\n", "me@here.example", &["a@b"]);
     let number = home.only("todo");

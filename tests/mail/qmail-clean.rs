@@ -41,6 +41,9 @@ fn each_command_removes_its_two_files() {
 
 #[test]
 fn what_is_no_command_gets_one_x_and_has_no_effect() {
+    if tests::original() {
+        return; // The originals answer once for each wrong byte.
+    }
     let home = installation();
     put(&home, 1, &["mess", "intd", "todo"]);
     let long = "0".repeat(93) + "1";
@@ -67,6 +70,9 @@ fn a_file_that_cannot_be_removed_is_an_exclamation_mark() {
 
 #[test]
 fn damaged_commands_get_one_answer_each_and_harm_nobody() {
+    if tests::original() {
+        return; // The originals answer once for each wrong byte.
+    }
     let home = installation();
     put(&home, 5, &["mess", "intd", "todo", "info"]);
     let mut random = Random::new(3);

@@ -101,6 +101,9 @@ fn a_home_out_of_reach_defers() {
 
 #[test]
 fn trouble_with_the_users_never_makes_joe_a_stranger() {
+    if tests::original() {
+        return; // The originals take trouble for an answer.
+    }
     let (place, lines) = homes();
     let mut codes = Vec::new();
     for number in 1..=10 {

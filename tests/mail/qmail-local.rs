@@ -226,6 +226,9 @@ fn minus_capital_n_delivers_after_all() {
 
 #[test]
 fn what_would_be_done_must_be_heard_of() {
+    if tests::original() {
+        return; // The originals do not look.
+    }
     let home = home();
     home.file(".qmail", "./Mailbox\n");
     let o = redirected(">/dev/full", &home.dry("", "")).output().unwrap();
@@ -298,6 +301,9 @@ fn a_program_that_crashes_defers() {
 
 #[test]
 fn a_command_that_is_too_long_defers() {
+    if tests::original() {
+        return; // Our limit.
+    }
     let home = home();
     let long = "x".repeat(200_000);
     let why = "Unable to run /bin/sh: argument list too long. (#4.3.0)";
@@ -449,6 +455,9 @@ fn default_is_what_a_default_file_stands_for() {
 
 #[test]
 fn damaged_files_give_deliveries_or_refusals() {
+    if tests::original() {
+        return; // To the originals a NUL is none of a line's ends.
+    }
     let home = home();
     home.maildir("Maildir");
     let good = b"# list\n./Maildir/\n|true\n&a@b.example\n+list\nc@d\n\n./mbox\n";

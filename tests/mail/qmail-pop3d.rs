@@ -38,6 +38,9 @@ fn messages_are_listed_by_age() {
 
 #[test]
 fn a_message_is_sent_with_dots_doubled() {
+    if tests::original() {
+        return; // The originals put an empty line at the end.
+    }
     let mail = three();
     let first = "+OK \nA: 1\n\n..a\n\n...\nlast\n.\n";
     assert_eq!(replies(&mail, "RETR 1\ntop 1\n"), first.repeat(2));
@@ -88,6 +91,9 @@ fn what_is_wrong_is_said() {
 
 #[test]
 fn capabilities_are_told() {
+    if tests::original() {
+        return; // CAPA is ours.
+    }
     let said = replies(&mailbox(), "CAPA\n");
     assert_eq!(said, "+OK \nTOP\nUSER\nUIDL\nPIPELINING\nIMPLEMENTATION catena\n.\n");
 }
@@ -146,6 +152,9 @@ fn messages_of_now_and_files_that_are_none_are_left_out() {
 
 #[test]
 fn the_order_within_a_second_is_that_of_names() {
+    if tests::original() {
+        return; // The originals have none.
+    }
     let mail = mailbox();
     let names = ["cur/5.a:2,", "new/5.b", "cur/5.c:2,FS", "new/5.d"];
     for name in names.iter().rev() {
@@ -158,6 +167,9 @@ fn the_order_within_a_second_is_that_of_names() {
 
 #[test]
 fn odd_names_do_not_break_the_protocol() {
+    if tests::original() {
+        return; // The originals show them as they are.
+    }
     let mail = mailbox();
     mail.message("new/1.a b\nc\u{7f}", "x").message("new/2.\u{e4}%", "x");
     mail.message("cur/3.c:1,x:y", "x");
@@ -167,6 +179,9 @@ fn odd_names_do_not_break_the_protocol() {
 
 #[test]
 fn another_reader_may_change_names_meanwhile() {
+    if tests::original() {
+        return; // The originals do not find it again.
+    }
     let mail = three();
     let mut session = start(&mut mail.pop3d());
     session.wait_out("+OK \r\n");
@@ -184,6 +199,9 @@ fn another_reader_may_change_names_meanwhile() {
 
 #[test]
 fn what_cannot_be_removed_is_told() {
+    if tests::original() {
+        return; // The originals say +OK too.
+    }
     if root() {
         // the owner may not write his own folder
         let mail = three();
@@ -207,6 +225,9 @@ fn deliveries_that_died_are_swept_away() {
 
 #[test]
 fn death_at_any_call_of_a_session_loses_nothing_that_was_kept() {
+    if tests::original() {
+        return; // Traced from its first call: that is one of in-home.sh.
+    }
     // a killed session that deletes 2 must leave 1 and 3, whole
     let commands = "RETR 1\r\nDELE 2\r\nQUIT\r\n";
     for kind in ["/^(rename|unlink)", "write", "read"] {
@@ -230,6 +251,9 @@ fn death_at_any_call_of_a_session_loses_nothing_that_was_kept() {
 
 #[test]
 fn any_commands_are_answered_and_lose_nothing_without_quit() {
+    if tests::original() {
+        return; // Our limits.
+    }
     let mail = three();
     let before = mail.files();
     let mut random = Random::new(23);
@@ -248,6 +272,9 @@ fn any_commands_are_answered_and_lose_nothing_without_quit() {
 
 #[test]
 fn closed_and_full_descriptors_end_it() {
+    if tests::original() {
+        return; // The originals go on.
+    }
     let mail = three();
     let before = mail.files();
     for redirections in ["<&-", ">&-", ">/dev/full", "2>&-"] {

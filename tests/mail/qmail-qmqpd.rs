@@ -68,6 +68,9 @@ fn addresses_that_nobody_can_have_refuse_the_message() {
 
 #[test]
 fn the_queue_program_has_its_word_and_loops_are_dropped() {
+    if tests::original() {
+        return; // Loops are dropped by ours.
+    }
     for (queue, answer) in [
         ("exit 11", "Denvelope address too long for qq (#5.1.3)"),
         ("exit 54", "Zqq read error (#4.3.0)"),
@@ -87,6 +90,9 @@ fn the_queue_program_has_its_word_and_loops_are_dropped() {
 
 #[test]
 fn bad_framing_is_exit_100_and_nothing_is_queued() {
+    if tests::original() {
+        return; // The originals take some of these.
+    }
     let home = installation();
     let good = package(&["text\n", "joe@b.example", "ann@a.example"]);
     let text = shown(&good);
@@ -127,6 +133,9 @@ fn closed_descriptors_end_it_and_a_client_that_does_not_listen_has_queued() {
 
 #[test]
 fn damaged_input_queues_a_whole_message_or_nothing() {
+    if tests::original() {
+        return; // The originals take more.
+    }
     let home = installation();
     let good = package(&["Subject: x\n\ntext\n", "joe@b.example", "ann@a.example", "b@c"]);
     let mut random = Random::new(13);

@@ -135,6 +135,9 @@ fn recipients_are_those_of_rcpthosts_and_of_relay_clients() {
 
 #[test]
 fn bad_senders_big_messages_and_loops_are_dropped() {
+    if tests::original() {
+        return; // Loops are dropped by ours.
+    }
     let home = home("cat >/dev/null; cat 0<&1 >envelope; exit 54");
     for sender in ["a\0b", &"x".repeat(1000)] {
         let input = package("\nx\n", sender, &["ann@a.example"]);
@@ -179,6 +182,9 @@ fn the_queue_program_has_its_word() {
 
 #[test]
 fn bad_framing_is_exit_100_and_nothing_is_queued() {
+    if tests::original() {
+        return; // The originals take some of these.
+    }
     let home = installation();
     let good = package("\nx\n", "joe@b.example", &["ann@a.example"]);
     let inner = netstring("ann@a.example");
@@ -227,6 +233,9 @@ fn what_cannot_be_read_or_written_ends_it() {
 
 #[test]
 fn damaged_input_queues_whole_messages_or_nothing() {
+    if tests::original() {
+        return; // The originals take more.
+    }
     let home = installation();
     let good = package("\nSubject: x\n\ntext\n", "joe@b.example", &["ann@a.example", "b@c"]);
     let mut random = Random::new(11);
@@ -264,6 +273,9 @@ fn a_client_that_dies_in_mid_message_has_sent_nothing() {
 
 #[test]
 fn a_big_message_and_many_recipients_take_little_memory() {
+    if tests::original() {
+        return; // Our limit.
+    }
     let home = home("cat >/dev/null; cat 0<&1 >/dev/null");
     let mut running = start(&mut home.program("qmail-qmtpd"));
     let block = "x".repeat(79) + "\n";

@@ -49,6 +49,9 @@ fn answered(greeting: &str, replies: &'static [(&str, &str)]) -> (String, Vec<St
 
 #[test]
 fn a_message_is_delivered_byte_by_byte() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let server = smtp_server(GREETING, accepting);
     let home = routed(server.port());
     let mut command = home.program("qmail-remote");
@@ -73,6 +76,9 @@ fn a_message_is_delivered_byte_by_byte() {
 
 #[test]
 fn an_empty_message_and_an_empty_sender_are_fine() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let server = smtp_server(GREETING, accepting);
     let home = routed(server.port());
     home.control("helohost", "helo.example\n");
@@ -85,6 +91,9 @@ fn an_empty_message_and_an_empty_sender_are_fine() {
 
 #[test]
 fn every_refusal_has_its_report() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let table: &[(&str, &'static [(&str, &str)], &str)] = &[
         (
             "554-no\n554 service",
@@ -162,6 +171,9 @@ fn every_refusal_has_its_report() {
 
 #[test]
 fn a_server_without_ehlo_gets_helo() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let (report, lines) =
         answered(GREETING, &[("EHLO", "502 what?"), ("RCPT", "251 will forward")]);
     assert_eq!(report, "r|K127.0.0.1 accepted message.\nRemote host said: 250 ok\n|");
@@ -170,6 +182,9 @@ fn a_server_without_ehlo_gets_helo() {
 
 #[test]
 fn a_connection_that_dies_may_have_delivered() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let died = "ZConnected to 127.0.0.1 but connection died. (#4.4.2)\n|";
     assert_eq!(answered("", &[]).0, died);
     assert_eq!(answered(GREETING, &[("EHLO", "")]).0, died);
@@ -192,6 +207,9 @@ fn choosy(extensions: &'static str) -> SmtpServer {
 
 #[test]
 fn each_recipient_has_a_report_with_and_without_pipelining() {
+    if tests::original() {
+        return; // PIPELINING is ours.
+    }
     let recipients = ["a@b.example", "no@b.example", "later@b.example", "c@b.example"];
     for extensions in ["250 8BITMIME", "250-PIPELINING\n250 8BITMIME"] {
         let server = choosy(extensions);
@@ -210,6 +228,9 @@ fn each_recipient_has_a_report_with_and_without_pipelining() {
 
 #[test]
 fn long_answers_are_cut() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let answer: &'static str = Box::leak(format!("550 {}", "x".repeat(9000)).into_boxed_str());
     let (report, _) = answered(GREETING, Box::leak(Box::new([("MAIL", answer)])));
     let start = "DConnected to 127.0.0.1 but sender was rejected.\nRemote host said: ";
@@ -218,6 +239,9 @@ fn long_answers_are_cut() {
 
 #[test]
 fn a_message_that_is_not_whole_is_not_sent() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let server = smtp_server(GREETING, accepting);
     let home = routed(server.port());
     let partial = "r|DSMTP cannot transfer messages with partial final lines. (#5.6.2)\n|";
@@ -232,6 +256,9 @@ fn a_message_that_is_not_whole_is_not_sent() {
 
 #[test]
 fn a_big_message_takes_no_memory() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let server = smtp_server(GREETING, accepting);
     let home = routed(server.port());
     let message = "0123456789012345678901234567890123456789\n".repeat(1_000_000);
@@ -278,6 +305,9 @@ fn refused_connections_are_not_remembered() {
 
 #[test]
 fn addresses_that_time_out_are_remembered_and_passed_over() {
+    if tests::original() {
+        return; // The originals have one table.
+    }
     // A full backlog drops further connections without a word.
     let (full, port): (TcpListener, u16) = listener();
     base::sys::socket::listen(full.as_fd(), 0).unwrap();
@@ -313,6 +343,9 @@ fn addresses_that_time_out_are_remembered_and_passed_over() {
 
 #[test]
 fn a_silent_server_times_out() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let (silent, port) = listener();
     let home = routed(port);
     home.control("timeoutremote", "1\n");
@@ -323,6 +356,9 @@ fn a_silent_server_times_out() {
 
 #[test]
 fn what_cannot_be_begun_is_reported() {
+    if tests::original() {
+        return; // The originals take some of these.
+    }
     let home = installation();
     let of = |words: &[&str]| reported(home.program("qmail-remote").args(words), "");
     let invoked = "DI (qmail-remote) was invoked improperly. (#5.3.5)\n|";
@@ -350,6 +386,9 @@ fn what_cannot_be_begun_is_reported() {
 
 #[test]
 fn closed_descriptors_and_full_ones() {
+    if tests::original() {
+        return; // Ours is careful with these.
+    }
     let home = installation();
     let tried = |redirections: &str| {
         let mut command = home.program("qmail-remote");
@@ -364,6 +403,9 @@ fn closed_descriptors_and_full_ones() {
 
 #[test]
 fn relays_are_addresses_in_brackets_too() {
+    if tests::original() {
+        return; // IPv6 is ours.
+    }
     let server = smtp_server_at("[::1]:0", GREETING, accepting);
     let home = installation();
     let port = server.port();
@@ -377,6 +419,9 @@ fn relays_are_addresses_in_brackets_too() {
 
 #[test]
 fn an_address_that_is_this_host_is_a_loop() {
+    if tests::original() {
+        return; // IPv6 is ours.
+    }
     let home = installation();
     let looping = "DSorry. Although I'm listed as a best-preference MX or A for that host,\n\
                    it isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n|";
@@ -468,6 +513,9 @@ fn exchangers_of_one_preference_share_the_mail() {
 
 #[test]
 fn lookups_that_find_nothing_have_their_reports() {
+    if tests::original() {
+        return; // RFC 7505 is ours.
+    }
     let records = [
         ("soft.example", "SERVFAIL", ""),
         ("null.example", "MX", "0 ."),
@@ -523,6 +571,9 @@ fn exchangers_that_are_not_better_than_this_host_are_left_out() {
 
 #[test]
 fn ipv6_comes_after_ipv4_of_the_same_preference() {
+    if tests::original() {
+        return; // IPv6 is ours.
+    }
     let records = [
         ("b.example", "MX", "10 both.example"),
         ("both.example", "AAAA", "::1"),
@@ -540,6 +591,9 @@ fn ipv6_comes_after_ipv4_of_the_same_preference() {
 
 #[test]
 fn it_ends_at_once_after_the_last_answer() {
+    if tests::original() {
+        return; // The originals wait for the answer to QUIT.
+    }
     // A server that keeps the connection open and does not answer QUIT.
     let (listener, port) = listener();
     let server = std::thread::spawn(move || {
@@ -563,6 +617,9 @@ fn it_ends_at_once_after_the_last_answer() {
 
 #[test]
 fn qmail_smtpd_gets_what_was_sent() {
+    if tests::original() {
+        return; // The originals say HELO.
+    }
     let home = installation();
     let mut command = home.program("tcpserver");
     command.args(["-1RHl0", "127.0.0.1", "0"]).arg(home.join("bin/qmail-smtpd"));

@@ -46,6 +46,9 @@ fn report(home: &Installation, message: &str, recipient: &str) -> String {
 
 #[test]
 fn qmail_remote_gets_host_sender_recipient_and_the_message() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let script = "text=$(cat); printf 'r\\0K%s|%s|%s|%s|' \"$#\" \"$1\" \"$2\" \"$3\"\n\
                   printf '%s|%s|%s\\0' \"$text\" \"$(pwd)\" \"$QMAILHOME\"";
     let home = with_remote(script);
@@ -57,6 +60,9 @@ fn qmail_remote_gets_host_sender_recipient_and_the_message() {
 
 #[test]
 fn the_exit_code_counts_before_the_output() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     for (script, expected) in [
         ("printf 'r\\0Kfine\\n\\0'", "Kfine\n"),
         ("printf 'hno\\n\\0Dbad\\n\\0'", "Dno\nbad\n"),
@@ -73,6 +79,9 @@ fn the_exit_code_counts_before_the_output() {
 
 #[test]
 fn a_qmail_remote_that_cannot_be_run_is_a_temporary_failure() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote("");
     let later = "ZUnable to run qmail-remote.\n";
     home.place().chmod("bin/qmail-remote", 0o644);
@@ -85,6 +94,9 @@ fn a_qmail_remote_that_cannot_be_run_is_a_temporary_failure() {
 
 #[test]
 fn another_program_may_be_named() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote("exit 1");
     home.script("other", "printf 'r\\0Kother %s\\0' \"$0\"");
     let mut other = home.program("qmail-rspawn");
@@ -96,6 +108,9 @@ fn another_program_may_be_named() {
 
 #[test]
 fn orders_that_cannot_be_carried_out_are_refused() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote("printf 'r\\0Kfine\\0'");
     for (message, recipient, expected) in [
         ("7/x", "a@b", "DInternal error: messid has nonnumerics. (#5.3.5)\n"),
@@ -120,6 +135,9 @@ fn orders_that_cannot_be_carried_out_are_refused() {
 
 #[test]
 fn numbers_are_checked_and_reports_come_in_any_order() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote(
         "read line; while test -f \"$QMAILHOME/$2\"; do sleep 0.01; done\n\
                             printf 'r\\0K%s\\0' \"$3\"",
@@ -141,6 +159,9 @@ fn numbers_are_checked_and_reports_come_in_any_order() {
 
 #[test]
 fn hundreds_of_deliveries_run_at_once() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote("printf 'r\\0K%s\\0' \"$3\"");
     home.control("spawn", "255");
     let orders = (0..255).map(|n| order(n, "7/30", "", &format!("{n}@b")));
@@ -152,6 +173,9 @@ fn hundreds_of_deliveries_run_at_once() {
 
 #[test]
 fn a_grandchild_that_holds_the_output_holds_the_report() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home =
         with_remote("printf 'r\\0Kfine'; { read line <\"$QMAILHOME/go\"; printf ' late\\0'; } &");
     home.place().fifo("go").chmod("go", 0o666);
@@ -163,6 +187,9 @@ fn a_grandchild_that_holds_the_output_holds_the_report() {
 
 #[test]
 fn it_waits_for_the_last_delivery_and_forgets_time_outs_at_the_start() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_remote("read line <\"$QMAILHOME/go\"; printf 'r\\0Kdone\\0'");
     home.place().fifo("go").chmod("go", 0o666);
     home.write("queue/lock/tcpto", [1; 1040]);
@@ -179,6 +206,9 @@ fn it_waits_for_the_last_delivery_and_forgets_time_outs_at_the_start() {
 
 #[test]
 fn without_an_installation_it_fails() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = installation();
     fs::remove_dir_all(home.join("queue/mess")).unwrap();
     let output = fed(&mut home.program("qmail-rspawn"), "");

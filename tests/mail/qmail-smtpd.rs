@@ -165,6 +165,9 @@ fn a_queue_program_that_does_not_read_has_not_queued() {
 
 #[test]
 fn the_queue_program_may_speak_for_itself() {
+    if tests::original() {
+        return; // Descriptor 4 and exit 88 are ours.
+    }
     let home = home("cat >/dev/null; printf 'Dno, thanks (#5.7.1)' >&6; exit 82");
     assert_eq!(verdict(&home, ""), "554 no, thanks (#5.7.1)");
     home.script("qmail-queue", "cat >/dev/null; printf 'Znot\\r\\nnow\\001' >&6; exit 82");
@@ -180,6 +183,9 @@ fn the_queue_program_may_speak_for_itself() {
 
 #[test]
 fn loops_and_big_messages_are_dropped_by_the_queue_program() {
+    if tests::original() {
+        return; // The originals count other fields.
+    }
     let home = home("cat >/dev/null; cat 0<&1 >envelope; exit 54");
     let hops = "Received: x\nDelivered-To: y\n".repeat(50);
     let looping = "554 too many hops, this message is looping (#5.4.6)";
@@ -270,6 +276,9 @@ fn senders_of_badmailfrom_are_refused_at_each_recipient() {
 
 #[test]
 fn our_own_address_in_brackets_is_localiphost() {
+    if tests::original() {
+        return; // IPv6 is ours.
+    }
     let home = home(KEEP);
     let input = "MAIL FROM:<a@[127.0.0.1]>\nRCPT TO:<b@[0.0.0.0]>\nRCPT TO:<c@[192.0.2.1]>\n\
                  RCPT TO:<d@[127.0.0.1>\nRCPT TO:<[127.0.0.1]>\nDATA\n.\n";
@@ -308,6 +317,9 @@ fn controls_that_cannot_be_read_end_the_session_before_it_begins() {
 
 #[test]
 fn closed_descriptors_and_full_ones_are_exit_1() {
+    if tests::original() {
+        return; // Ours is careful with these.
+    }
     let home = home("exit 0");
     let tried = |redirections: &str| {
         let mut command = redirected(redirections, &home.program("qmail-smtpd"));
@@ -323,6 +335,9 @@ fn closed_descriptors_and_full_ones_are_exit_1() {
 
 #[test]
 fn long_lines_and_long_addresses_are_refused() {
+    if tests::original() {
+        return; // Our limits.
+    }
     let home = home(KEEP);
     let (address, long) = ("x".repeat(899), "x".repeat(900));
     let line = "x".repeat(1_000_000);
@@ -364,6 +379,9 @@ fn on_socket(home: &Installation) -> (Running, Smtp) {
 
 #[test]
 fn inetd_starts_it_on_a_socket_that_tells_the_addresses() {
+    if tests::original() {
+        return; // The originals need tcp-env.
+    }
     let home = home(&format!("{KEEP}; env | grep ^TCP | sort >seen; echo $PROTO >>seen"));
     let (running, mut client) = on_socket(&home);
     assert_eq!(client.expect(220), "220 a.example ESMTP\n");
@@ -415,6 +433,9 @@ fn a_client_that_resets_in_mid_message_has_sent_nothing() {
 
 #[test]
 fn a_big_message_takes_no_memory() {
+    if tests::original() {
+        return; // Our limit.
+    }
     let home = home("cat >/dev/null; cat 0<&1 >/dev/null");
     let (running, mut client) = on_socket(&home);
     client.expect(220);

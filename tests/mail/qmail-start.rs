@@ -61,6 +61,9 @@ const ALL: [&str; 4] = ["qmail-clean", "qmail-lspawn", "qmail-rspawn", "qmail-se
 
 #[test]
 fn mail_is_delivered_and_everything_ends_with_qmail_send() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_spawner();
     let running = start(home.program("qmail-start").arg("./Mailbox"));
     running.wait_out("status: local 0/10 remote 0/20\n");
@@ -81,6 +84,9 @@ fn mail_is_delivered_and_everything_ends_with_qmail_send() {
 
 #[test]
 fn the_default_delivery_and_the_environment_reach_the_spawner() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     for (words, expected) in [(&[][..], "./Mailbox"), (&["|cat"], "|cat"), (&[""], "")] {
         let home = with_spawner();
         let script = "echo \"$# $1 $MARK $(pwd) $(umask)\" >\"$QMAILHOME/said\"; printf '\\1'; cat";
@@ -93,6 +99,9 @@ fn the_default_delivery_and_the_environment_reach_the_spawner() {
 
 #[test]
 fn a_logger_gets_the_log() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_spawner();
     home.script(
         "logger",
@@ -110,6 +119,9 @@ fn a_logger_gets_the_log() {
 
 #[test]
 fn nobody_holds_a_descriptor_of_the_others() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     let home = with_spawner();
     home.script("logger", "exec sleep 100");
     let mut command = home.program("qmail-start");
@@ -139,6 +151,9 @@ fn nobody_holds_a_descriptor_of_the_others() {
 
 #[test]
 fn a_missing_program_shows_in_the_log() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     for missing in ["qmail-lspawn", "qmail-rspawn"] {
         let home = with_spawner();
         fs::remove_file(home.join("bin").join(missing)).unwrap();
@@ -156,6 +171,9 @@ fn a_missing_program_shows_in_the_log() {
 
 #[test]
 fn somebody_elses_installation_is_not_run() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     if nix::unistd::User::from_name("qmails").is_ok_and(|user| user.is_some()) {
         return skip("the qmail users exist");
     }
@@ -217,6 +235,9 @@ fn start_as_root(home: &Installation) -> Option<Running> {
 
 #[test]
 fn root_starts_each_program_as_its_user() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     if !root() {
         return skip("needs root");
     }
@@ -246,6 +267,9 @@ fn root_starts_each_program_as_its_user() {
 
 #[test]
 fn mail_goes_through_an_installation_of_eight_owners() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
     if !root() {
         return skip("needs root");
     }

@@ -24,6 +24,9 @@ fn said(home: &Installation) -> String {
 
 #[test]
 fn addresses_with_time_outs_are_listed() {
+    if tests::original() {
+        return; // IPv6 is ours.
+    }
     let home = installation();
     assert_eq!(said(&home), "");
     let some = [
@@ -66,6 +69,9 @@ fn a_table_that_cannot_be_read_is_told_on_standard_output() {
 
 #[test]
 fn a_full_disk_is_a_temporary_failure() {
+    if tests::original() {
+        return; // The originals do not look.
+    }
     let home = installation();
     home.write("queue/lock/tcpto", record([192, 0, 2, 1], 1, 0));
     let mut command = redirected(">/dev/full", &home.program("qmail-tcpto"));

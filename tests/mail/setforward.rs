@@ -98,6 +98,9 @@ fn files_that_cannot_be_used_are_named() {
 
 #[test]
 fn a_table_is_on_disk_before_success() {
+    if tests::original() {
+        return; // Traced from its first call: that is one of in-home.sh.
+    }
     let place = scratch();
     let Some((o, calls)) = calls("fsync,rename", &setforward(&place), "a:b;") else { return };
     assert_eq!(ran(&o), done());
@@ -108,6 +111,9 @@ fn a_table_is_on_disk_before_success() {
 
 #[test]
 fn a_failure_or_death_anywhere_leaves_the_old_table_or_the_new_one() {
+    if tests::original() {
+        return; // Traced from its first call: that is one of in-home.sh.
+    }
     let place = scratch();
     assert_eq!(ran(&fed(&mut setforward(&place), "new:b;")), done());
     let new = place.read("table.cdb");

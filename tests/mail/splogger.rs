@@ -62,6 +62,9 @@ fn without_a_log_daemon_it_reads_on() {
 
 #[test]
 fn input_that_cannot_be_read_is_a_failure() {
+    if tests::original() {
+        return; // The originals take it for the end.
+    }
     let output = redirected("<&-", &program("splogger")).output().unwrap();
     let said = "splogger: fatal: unable to read input: file descriptor not open\n";
     assert_eq!(ran(&output), (Some(111), String::new(), said.into()));

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod demo;
+mod in_home;
 mod inetd;
 #[allow(dead_code)] // The mail programs' own tests use the rest.
 #[path = "../mail/installation.rs"]
