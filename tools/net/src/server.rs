@@ -40,7 +40,7 @@ pub struct Server {
 
 impl Server {
     /// Everything that can fail for good has been done: the listener does not wait, SIGPIPE is
-    /// ignored.
+    /// blocked.
     pub fn new(
         verbosity: u8,
         limit: usize,
@@ -63,7 +63,7 @@ impl Server {
     /// Serves until a signal ends it.
     pub fn run(&mut self) -> Result<Code> {
         self.status(0);
-        let mut pause = None;
+        let (mut pause, mut alone) = (None, false);
         loop {
             let open = self.tally.children() < self.limit && pause.is_none();
             let mut waits = [Wait::read(self.signals.fd()), Wait::read(self.listener.as_fd())];
@@ -75,12 +75,13 @@ impl Server {
                 self.children_died();
             }
             if connection {
-                pause = self.connections_came();
+                pause = self.connections_came(alone);
             }
+            alone = connection && !child;
         }
     }
 
-    /// Collects all children that have ended.
+    /// Collects all children that have ended, and asks for no more than there are.
     fn children_died(&mut self) {
         self.signals.take();
         while let Some((pid, status)) = wait::any() {
@@ -89,17 +90,21 @@ impl Server {
             }
             self.tally.ended(pid);
             self.status(self.tally.children());
+            if self.tally.children() == 0 {
+                return;
+            }
         }
     }
 
-    /// Accepts all connections that wait, up to the limit. Gives a time to pause, if the system
-    /// has no room for more.
-    fn connections_came(&mut self) -> Option<Duration> {
+    /// Accepts a connection, or all that wait, up to the limit: where they come one by one, asking
+    /// for another is in vain. Gives a time to pause, if the system has no room for more.
+    fn connections_came(&mut self, all: bool) -> Option<Duration> {
         while self.tally.children() < self.limit {
             match self.listener.accept() {
                 Ok((stream, remote)) => {
-                    if let Some(pause) = self.connection_came(stream, remote) {
-                        return Some(pause);
+                    let pause = self.connection_came(stream, remote);
+                    if pause.is_some() || !all {
+                        return pause;
                     }
                 }
                 Err(why) => match why.kind() {

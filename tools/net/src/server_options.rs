@@ -80,7 +80,9 @@ impl Options {
         }
         fd::fill_standard().unable("open /dev/null")?;
         signal::unblock_all().unable("unblock signals")?;
-        signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
+        signal::default(signal::PIPE)
+            .and_then(|()| signal::block(signal::PIPE))
+            .unable("block SIGPIPE")?;
         signal::exit_on(signal::TERM, 0).unable("catch SIGTERM")?;
         let mut env = Env::inherited();
         let reading =
@@ -101,8 +103,10 @@ impl Options {
             // Certificates are read for each visitor, and perhaps by nobody but root.
             Some(tls) => tls.settle(user, self.verbosity == 0),
         }
+        let at = listener.local_addr().unable("get local address")?;
+        self.each.at = (!at.ip().is_unspecified()).then_some(at);
         if self.announce {
-            let port = listener.local_addr().unable("get local address")?.port();
+            let port = at.port();
             fd::write_all(fd::STDOUT, format!("{port}\n").as_bytes()).unable("print port")?;
         }
         // They are let go, but stay open, so that no connection takes their numbers.

@@ -40,6 +40,8 @@ pub struct Service {
     pub inquiry: Inquiry,
     /// IPv4 addresses are shown as IPv6.
     pub mapped: bool,
+    /// Where all visitors arrive. Without it, each is asked.
+    pub at: Option<SocketAddr>,
     /// Who may come in.
     pub rules: Option<RulesFile>,
     /// The limit MAXCONNIP of all that have no rule with one,
@@ -94,6 +96,7 @@ impl Service {
             no_delay: false,
             inquiry: Inquiry::default(),
             mapped: false,
+            at: None,
             rules: None,
             from_place: None,
             refusal: Vec::new(),
@@ -141,7 +144,9 @@ impl Service {
         count: impl FnOnce(&Limits) -> Counts,
     ) -> Result<Infallible> {
         // A visitor or a reader of the log who is gone is no reason to end without a word.
-        signal::ignore(signal::PIPE).map_err(|why| self.dropped("ignore SIGPIPE", &why))?;
+        signal::ignore(signal::PIPE)
+            .and_then(|()| signal::unblock_all())
+            .map_err(|why| self.dropped("ignore SIGPIPE", &why))?;
         self.log(|| self.visit_line(remote));
         let mut connection = self.receive(stream, remote)?;
         self.inquiry.make(&mut connection, &self.env);
@@ -189,7 +194,8 @@ impl Service {
         if self.tls.as_ref().is_none_or(|tls| tls.delayed()) {
             stream.write_all(&self.banner).map_err(|why| self.dropped("print banner", &why))?;
         }
-        let local = stream.local_addr().map_err(|why| self.dropped("get local address", &why))?;
+        let local = self.at.map_or_else(|| stream.local_addr(), Ok);
+        let local = local.map_err(|why| self.dropped("get local address", &why))?;
         Ok(Connection { mapped: self.mapped, ..Connection::new(local, remote) })
     }
 
@@ -241,7 +247,6 @@ impl Service {
             .and_then(|()| fd::copy_to(stream, 1))
             .map_err(|why| self.dropped(SET_UP, &why))?;
         signal::default(signal::PIPE)
-            .and_then(|()| signal::unblock_all())
             .and_then(|()| exec::exec_with(&self.program, env))
             .map_err(|why| self.dropped(self.run_it(), &why))
     }

@@ -58,12 +58,14 @@ pub(super) fn copy_to(from: i32, to: i32) -> i32 {
     error(unsafe { call(libc::SYS_dup3, [from as usize, to as usize, 0, 0]) })
 }
 
-/// Gives a signal its default effect.
-pub(super) fn default(signal: i32) {
-    // The kernel's own struct: handler, flags, restorer, mask. Zeros are the default.
-    let action = [0usize; 4];
-    // SAFETY: the kernel reads the action; 8 is the size of its mask.
-    unsafe { call(libc::SYS_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8]) };
+/// Takes back a signal that has come while it was blocked. It has its default effect then.
+pub(super) fn discard(signal: i32) {
+    for handler in [libc::SIG_IGN, libc::SIG_DFL] {
+        // The kernel's own struct: handler, flags, restorer, mask.
+        let action = [handler, 0, 0, 0];
+        // SAFETY: the kernel reads the action; 8 is the size of its mask.
+        unsafe { call(libc::SYS_rt_sigaction, [signal as usize, action.as_ptr() as usize, 0, 8]) };
+    }
 }
 
 /// Blocks no signal any more.

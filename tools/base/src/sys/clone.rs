@@ -9,13 +9,13 @@
 //! - the child makes bare system calls. Those of the C library set errno, which is ours too.
 //!   It allocates nothing and cannot panic.
 //! - handlers of [`super::signal`] may run in it: they only end the process that they run in, or
-//!   set atomics and write to a pipe. Exec resets them; what is ignored or blocked the child
-//!   resets itself.
+//!   set atomics and write to a pipe. Exec resets them; what is blocked the child unblocks. A
+//!   server ignores nothing: it blocks what it does not want, SIGPIPE above all.
 //! - slots and programs are never given back, so that it does not matter who ends first.
 
 use super::exec::{Environment, Program};
 use super::wait::Pid;
-use super::{bare, check, signal, stack};
+use super::{bare, check, stack};
 use crate::errno;
 use std::cell::UnsafeCell;
 use std::ffi::{OsString, c_int, c_void};
@@ -126,7 +126,6 @@ extern "C" fn child(slot: *mut c_void) -> c_int {
 impl Launched {
     /// Becomes the program with ordinary signals, or says why not.
     fn become_program(&self, environment: &Environment) -> i32 {
-        signal::ignored().for_each(bare::default);
         bare::unblock_all();
         let argv = self.program.argv();
         // SAFETY: the program's own strings.
@@ -140,6 +139,9 @@ impl Errand {
         let mut digits = [0; 10];
         let pid = bare::decimal(pid.unsigned_abs(), &mut digits);
         self.lines.iter().for_each(|[before, after]| bare::write(2, [before, pid, after, b""]));
+        if !self.lines.is_empty() {
+            bare::discard(libc::SIGPIPE);
+        }
         let Some(environment) = &self.environment else { bare::exit(100) };
         let (at, why) = match bare::copy_to(self.socket, 0).max(bare::copy_to(self.socket, 1)) {
             0 => (1, launched.become_program(environment)),

@@ -18,9 +18,6 @@ pub use libc::{
 /// Signals whose disposition this process has changed, as bits: a child gets the default back.
 static CHANGED: AtomicU64 = AtomicU64::new(0);
 
-/// Those of them that are ignored: exec changes nothing about that.
-static IGNORED: AtomicU64 = AtomicU64::new(0);
-
 /// Exit codes for [`exit_on`].
 static EXITS: [AtomicU8; 65] = [const { AtomicU8::new(0) }; 65];
 
@@ -30,10 +27,6 @@ fn bit(signal: Signal) -> u64 {
 
 fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
     CHANGED.fetch_or(bit(signal), Relaxed);
-    match action {
-        libc::SIG_IGN => IGNORED.fetch_or(bit(signal), Relaxed),
-        _ => IGNORED.fetch_and(!bit(signal), Relaxed),
-    };
     // SAFETY: an all-zero sigaction is a value: no flags, an empty mask.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     new.sa_sigaction = action;
@@ -44,12 +37,6 @@ fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
 /// Ignores a signal; children get its default.
 pub fn ignore(signal: Signal) -> io::Result<()> {
     dispose(signal, libc::SIG_IGN)
-}
-
-/// The signals that this process has ignored itself.
-pub(super) fn ignored() -> impl Iterator<Item = Signal> {
-    let ignored = IGNORED.load(Relaxed);
-    (1..=64).filter(move |signal| ignored & bit(*signal) != 0)
 }
 
 /// Gives a signal its default effect, also for what this process becomes.
@@ -125,6 +112,14 @@ pub fn send_through(pidfd: BorrowedFd, signal: Signal, group: bool) -> io::Resul
     // SAFETY: a null pointer asks for the usual signal information.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, nothing, flags) };
     if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Holds a signal back, for good. What this process becomes finds it held back.
+pub fn block(signal: Signal) -> io::Result<()> {
+    let mut held = empty_set();
+    // SAFETY: adds to a set of this frame.
+    check(unsafe { libc::sigaddset(&mut held, signal) })?;
+    mask(libc::SIG_BLOCK, &held).map(drop)
 }
 
 /// Blocks nothing any more, whatever the caller of this program had blocked.

@@ -34,6 +34,6 @@ fn run(words: Args) -> Result<Code> {
     let wire = wire.unable("use the connection")?;
     let plain = Ends::socket(plain).unable(format_args!("use descriptor {PLAIN}"))?;
     let server = Server::prepare(&Env::inherited(), options)?;
-    server.serve_when_told(wire, plain, control)?;
+    server.serve_when_told(wire, plain, &mut Some(control))?;
     Ok(Code::DONE)
 }

@@ -46,9 +46,11 @@ pub fn start_on(
         // What else is open is for the program. It would not be noticed when that, or the server,
         // has closed it.
         fd::close_all_but(&work.numbers());
+        let Work { wire, plain, control } = work;
+        let mut control = Some(control);
         options.end(Server::prepare(env, options).and_then(|server| match delayed {
-            true => server.serve_when_told(work.wire, work.plain, work.control),
-            false => server.serve(work.wire, work.plain, work.control, Told::Everything),
+            true => server.serve_when_told(wire, plain, &mut control),
+            false => server.serve(wire, plain, &mut control, Told::Everything),
         }))
     })
     .unable("fork")?;

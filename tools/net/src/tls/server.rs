@@ -169,8 +169,15 @@ impl Server {
     }
 
     /// Serves a connection from its first byte to its last. When the handshake is done, says on
-    /// `control` what there is to say of it. Without, the last words.
-    pub fn serve(self, mut wire: Ends, plain: Ends, control: OwnedFd, told: Told) -> Result<()> {
+    /// `control` what there is to say of it, and closes that. Whoever listens there must not hear
+    /// of a failure before the log does: then it stays open.
+    pub fn serve(
+        self,
+        mut wire: Ends,
+        plain: Ends,
+        control: &mut Option<OwnedFd>,
+        told: Told,
+    ) -> Result<()> {
         let tls = ServerConnection::new(self.config.clone())
             .map_err(|why| Die::later(format_args!("unable to set up TLS: {why}")))?;
         let mut tls = Connection::from(tls);
@@ -178,19 +185,25 @@ impl Server {
         shaken.map_err(|why| self.dropped("accept", &why))?;
         let facts = self.facts(&tls);
         self.log(&facts);
-        if told == Told::Everything {
-            control::tell(&control, &facts, self.options.handshake)
+        if let (Told::Everything, Some(control)) = (told, &*control) {
+            control::tell(control, &facts, self.options.handshake)
                 .map_err(|why| self.dropped("accept", &Broken::Io(why)))?;
         }
-        drop(control);
+        *control = None;
         pump::pump(tls, wire, plain, self.options.idle).map_err(|why| self.dropped("speak", &why))
     }
 
     /// As [`Server::serve`], once the program says so on `control`. The program is told when
     /// everything is ready for that.
-    pub fn serve_when_told(self, wire: Ends, plain: Ends, control: OwnedFd) -> Result<()> {
-        control::say_ready(&control).unable("write")?;
-        match control::wait(&control).unable("read")? {
+    pub fn serve_when_told(
+        self,
+        wire: Ends,
+        plain: Ends,
+        control: &mut Option<OwnedFd>,
+    ) -> Result<()> {
+        let Some(asked) = &*control else { return Ok(()) };
+        control::say_ready(asked).unable("write")?;
+        match control::wait(asked).unable("read")? {
             None => Ok(()),
             Some(told) => self.serve(wire, plain, control, told),
         }

@@ -79,7 +79,6 @@ impl Provider for Tls {
         }
         become_user(self.user)?;
         signal::default(signal::PIPE)
-            .and_then(|()| signal::unblock_all())
             .and_then(|()| exec::exec_with(&service.program, &env))
             .unable(service.run_it())
     }
