@@ -33,8 +33,11 @@ pub struct Folder {
 impl Folder {
     /// Opens a folder, or makes it with mode 700.
     pub fn open(name: PathBuf, settings: Settings, patience: Patience) -> Result<Self> {
-        // That it cannot be made shows when it is opened.
-        let _ = DirBuilder::new().mode(0o700).create(&name);
+        // That it cannot be made shows when it is opened. A new one has to outlive a power cut as
+        // its files do, if we may read where it is.
+        if DirBuilder::new().mode(0o700).create(&name).is_ok() {
+            let _ = files::sync_folder(name.parent().unwrap_or(Path::new("/")));
+        }
         let handle = File::open(&name).unable(format_args!("open directory {}", name.display()))?;
         Ok(Folder { name, settings, patience, handle })
     }
