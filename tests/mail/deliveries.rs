@@ -33,10 +33,13 @@ fn a_message_that_was_torn_off_does_not_swallow_the_next() {
         return; // The originals go on where it ends.
     }
     let home = home();
-    home.file("Mailbox", "torn: of");
-    assert_eq!(home.deliver("./Mailbox\n"), done("did 1+0+0\n"));
     let entry = format!("{ENTRY}Subject: hello\n>From x\n\n>>From y\nlast\n\n");
-    assert_eq!(undated(&home.text("Mailbox")), format!("torn: of\n\n{entry}"));
+    for torn in ["torn: of", "x", "torn off\n", "torn\0\0"] {
+        home.file("Mailbox", torn);
+        assert_eq!(home.deliver("./Mailbox\n"), done("did 1+0+0\n"));
+        let before = format!("{}\n\n", torn.trim_end_matches('\n'));
+        assert_eq!(undated(&home.text("Mailbox")), before + &entry);
+    }
 }
 
 #[test]
@@ -231,7 +234,7 @@ fn an_mbox_is_appended_to_once_it_is_unlocked() {
     assert_eq!(home.text("Mailbox"), "old\n");
     drop(held);
     assert_eq!(ran(&waiting.finish(LIMIT)), done("did 1+0+0\n"));
-    assert!(home.text("Mailbox").starts_with("old\nFrom me@far.example "));
+    assert!(home.text("Mailbox").starts_with("old\n\nFrom me@far.example "));
 }
 
 /// The command with files limited to this many blocks of 512 bytes.

@@ -64,14 +64,14 @@ impl Mbox {
     }
 
     /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
-    /// on disk. Failing, it cuts the file back to its old length. After what an outage has left
-    /// of a message, a line that is not ended, it begins a new one.
+    /// on disk. Failing, it cuts the file back to its old length. What an outage has left of a
+    /// message gets the empty line that it lacks.
     pub fn append(self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
         let before = self.file.metadata().map_err(|why| self.lost(why))?;
         if !before.is_file() {
             return Err(self.lost(ErrorKind::InvalidInput.into()));
         }
-        let repair: &[u8] = if self.locked && self.is_torn(before.len()) { b"\n\n" } else { b"" };
+        let repair = if self.locked { self.repair(before.len()) } else { b"" };
         let done = self.write(&[repair, head].concat(), message);
         if done.is_err() && self.locked {
             let _ = self.file.set_len(before.len());
@@ -79,13 +79,19 @@ impl Mbox {
         done
     }
 
-    /// The last line has no end: whoever wrote it was killed. If that cannot be seen, it has one.
-    fn is_torn(&self, length: u64) -> bool {
-        let mut last = [b'\n'];
-        if let (Some(at), Ok(file)) = (length.checked_sub(1), open_read(&self.name)) {
-            let _ = file.read_exact_at(&mut last, at);
+    /// What has to follow before a message can begin: nothing, unless whoever wrote the last one was
+    /// killed. If the end cannot be seen, it is taken to be good.
+    fn repair(&self, length: u64) -> &'static [u8] {
+        let mut end = [b'\n'; 2];
+        let seen = length.min(2) as usize;
+        if let Ok(file) = open_read(&self.name) {
+            let _ = file.read_exact_at(&mut end[2 - seen..], length - seen as u64);
         }
-        last != [b'\n']
+        match end {
+            [b'\n', b'\n'] => b"",
+            [_, b'\n'] => b"\n",
+            _ => b"\n\n",
+        }
     }
 
     fn write(&self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
