@@ -3,19 +3,24 @@
 use crate::installation::{Installation, installation};
 use std::fs;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 use tests::{LIMIT, Running, free_port, program, start, until};
 
-/// The services `smtpd` and `send`, each with a log, and the svscan above them.
+/// The services `smtpd`, `send` and `count`, each with a log, and the svscan above them.
 pub struct Services {
     pub installation: Installation,
     /// Where `smtpd` listens, on 127.0.0.1.
     pub port: u16,
-    svscan: Option<Running>,
+    svscan: Mutex<Option<Running>>,
 }
 
 /// The variable by which the processes of one mail system are told from all others.
 const MARK: &str = "CATENA_SERVICES";
+
+/// Says how often it has said so, and a word that no other process says.
+const COUNT: &str = "read word </proc/sys/kernel/random/uuid; n=0; \
+                     while sleep 0.01; do n=$((n+1)); echo $n $word; done";
 
 impl Services {
     /// Starts a system whose mail to anybody at `a.example` goes to `alias/Maildir`.
@@ -27,18 +32,20 @@ impl Services {
         let port = free_port();
         service(&installation, "smtpd", &format!("tcpserver -vRHl0 127.0.0.1 {port} qmail-smtpd"));
         service(&installation, "send", "qmail-start ./Mailbox");
-        let mut services = Services { installation, port, svscan: None };
+        service(&installation, "count", &format!("sh -c '{COUNT}'"));
+        let services = Services { installation, port, svscan: Mutex::new(None) };
         services.revive();
         until(LIMIT, "smtpd answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         services
     }
 
     /// Starts svscan, unless it runs.
-    pub fn revive(&mut self) {
-        if self.svscan.as_ref().is_none_or(|svscan| svscan.ended().is_some()) {
-            let mut svscan = self.installation.program("svscan");
-            svscan.arg(self.installation.join("service")).env(MARK, self.installation.home());
-            self.svscan = Some(start(&mut svscan));
+    pub fn revive(&self) {
+        let mut running = self.svscan.lock().unwrap();
+        if running.as_ref().is_none_or(|svscan| svscan.ended().is_some()) {
+            let mut svscan = self.program("svscan");
+            svscan.arg(self.installation.join("service"));
+            *running = Some(start(&mut svscan));
         }
     }
 
@@ -55,6 +62,40 @@ impl Services {
         pids.filter(ours).collect()
     }
 
+    /// The names of all processes in their order, as often as each runs. Who only sleeps is left
+    /// out.
+    pub fn census(&self) -> Vec<String> {
+        let name = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+        let names = self.processes();
+        let mut names: Vec<String> = names.iter().filter_map(name).collect();
+        names.retain(|name| name != "sleep\n");
+        names.sort();
+        names.iter().map(|name| name.trim_end().to_owned()).collect()
+    }
+
+    /// A program that belongs to the system, though no service starts it.
+    pub fn program(&self, name: &str) -> Command {
+        let mut program = self.installation.program(name);
+        program.env(MARK, self.installation.home());
+        program
+    }
+
+    /// The whole lines in the log of a service, whether a file was finished, cut off or is written
+    /// now.
+    pub fn log(&self, name: &str) -> Vec<String> {
+        let folder = self.installation.join(format!("service/{name}/log/main"));
+        let mut lines = Vec::new();
+        for file in fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok) {
+            let name = file.file_name();
+            if name == "current" || name.as_encoded_bytes().starts_with(b"@") {
+                let text = fs::read_to_string(file.path()).unwrap_or_default();
+                let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+                lines.extend(whole.lines().map(str::to_owned));
+            }
+        }
+        lines
+    }
+
     /// The messages in `alias/Maildir/new`.
     pub fn delivered(&self) -> Vec<Vec<u8>> {
         let folder = self.installation.join("alias/Maildir/new");
@@ -62,15 +103,15 @@ impl Services {
         files.map(|file| fs::read(file).unwrap()).collect()
     }
 
-    /// Has qmail-send try everything again at once.
-    pub fn retry(&self) {
-        let _ = program("svc").arg("-a").arg(self.installation.join("service/send")).output();
+    /// Tells qmail-send something: `-a` to try everything again at once, `-t` to start anew.
+    pub fn tell_send(&self, letter: &str) {
+        let _ = program("svc").arg(letter).arg(self.installation.join("service/send")).output();
     }
 
     /// Stops everything in order. Panics if something is left.
     #[track_caller]
-    pub fn stop(mut self) {
-        if let Some(svscan) = self.svscan.take() {
+    pub fn stop(self) {
+        if let Some(svscan) = self.svscan.lock().unwrap().take() {
             svscan.signal(libc::SIGTERM);
             svscan.wait(Duration::from_secs(30));
         }
@@ -97,6 +138,6 @@ fn service(installation: &Installation, name: &str, command: &str) {
     };
     installation.place().dir(format!("service/{name}/log"));
     script(format!("service/{name}/run"), command);
-    script(format!("service/{name}/log/run"), "multilog t ./main");
+    script(format!("service/{name}/log/run"), "multilog s16777215 n100000 ./main");
     installation.give("service");
 }
