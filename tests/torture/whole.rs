@@ -1,0 +1,109 @@
+//! A mail system at work, recorded: messages come by SMTP and go to a Maildir, to an mbox, and back
+//! to their sender.
+
+use crate::installation::{Installation, installation};
+use crate::trace::{Act, Event, Record, record};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+use tests::{LIMIT, scratch};
+
+/// Messages that come, one session each.
+pub const MESSAGES: usize = 4;
+
+/// An installation where `box` has an mbox, `joe` and `ann` have a Maildir, and nobody else exists.
+fn home() -> Installation {
+    let home = installation();
+    home.maildir("alias/Maildir").write("alias/Mailbox", BEFORE);
+    home.write("alias/.qmail-joe", "./Maildir/\n").write("alias/.qmail-ann", "./Maildir/\n");
+    home.write("alias/.qmail-box", "./Mailbox\n");
+    for number in 0..MESSAGES {
+        home.write(format!("session-{number}"), session(number));
+    }
+    home.give("alias");
+    home
+}
+
+/// What is in the mbox before.
+pub const BEFORE: &str = "From a@b.example Thu Jan  1 00:00:00 1970\nSubject: old\n\nOld.\n\n";
+
+/// Who gets a message.
+pub fn recipients(number: usize) -> &'static [&'static str] {
+    match number {
+        0 => &["joe", "ann", "box", "nobody"],
+        1 => &["joe"],
+        2 => &["box"],
+        _ => &["nobody", "ann"],
+    }
+}
+
+fn session(number: usize) -> String {
+    let to = recipients(number).iter().map(|to| format!("RCPT TO:<{to}@a.example>\r\n"));
+    let (to, text) = (to.collect::<String>(), text(number).replace('\n', "\r\n"));
+    format!("HELO there\r\nMAIL FROM:<ann@a.example>\r\n{to}DATA\r\n{text}.\r\nQUIT\r\n")
+}
+
+/// A message that tells its number.
+pub fn text(number: usize) -> String {
+    let line = format!("This is a line of message {number}.\n");
+    format!("Subject: message {number}\n\n{}end of message {number}\n", line.repeat(30 << number))
+}
+
+/// Everything from the first session to an empty queue. `together`: messages come while others are
+/// delivered; otherwise all come first.
+pub fn recorded(together: bool) -> Record {
+    let home = home();
+    let outside = scratch();
+    outside.chmod("", 0o777);
+    let tell = outside.join("pid");
+    let mut script = home.program("qmail-start");
+    let start = format!("\"$0\" ./Mailbox & echo $! >{};", tell.display());
+    let sessions = "for session in session-*; do qmail-smtpd <$session; done;";
+    let [first, second] = if together { [&start, sessions] } else { [sessions, &start] };
+    let words = format!("{first} {second} : >{}.done; wait", tell.display());
+    let qmail_start = script.get_program().to_owned();
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.env_clear().args(["-c", &words]).arg(qmail_start);
+    shell.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    script = shell;
+    script.current_dir(home.home());
+    record(
+        home.home(),
+        &script,
+        |held| {
+            home.as_its_user(held).stdin(Stdio::null());
+            held.stdout(Stdio::null()).stderr(Stdio::null());
+        },
+        |_| {
+            let over = || outside.exists("pid.done") && home.folders().is_empty();
+            let came = soon(over);
+            let pid = fs::read_to_string(&tell).unwrap().trim().parse().unwrap();
+            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
+            assert!(came, "the queue is not empty: {:?}", home.folders());
+        },
+    )
+}
+
+/// Whether this comes true in time, on a machine that does much else.
+pub fn soon(mut condition: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + LIMIT * 2;
+    while !condition() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    true
+}
+
+/// How many messages were accepted.
+pub fn accepted(events: &[Event]) -> usize {
+    let said = |event: &&Event| {
+        let Act::Say { bytes } = &event.act else { return false };
+        event.who == "qmail-smtpd" && memchr::memmem::find(bytes, b" qp ").is_some()
+    };
+    events.iter().filter(said).count()
+}
