@@ -38,8 +38,9 @@ const HOW: &[(&str, &str, &str)] = &[
     ("confine.8", "mkdir -p main; chown wwwlog main; echo line >in; ./example <in; \
         cat main/current", " line\n"),
     ("confine.8 2", "stays status: letter", "250 ok "),
-    ("confine.8 3", "smtp; ./example", "K127.0.0.5 accepted message"),
-    ("confine.8 4", "./example", " Everything is fine.\n"),
+    ("confine.8 3", "certificate; stays status: ask_tls", "ESMTP"),
+    ("confine.8 4", "smtp; ./example", "K127.0.0.5 accepted message"),
+    ("confine.8 5", "./example", " Everything is fine.\n"),
     ("checkpassword.8", "password joe; ./example", "joe\n"),
     ("date@.1", "host 13 echo half past nine; ./example", "half past nine\nhalf past nine\n"),
     ("datemail.1", "$(sed 's/.*=//' example) you@b.example <message; waiting", "\nTyou@b.example\n"),

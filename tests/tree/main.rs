@@ -8,5 +8,6 @@ mod install;
 mod layout;
 mod machine;
 mod pages;
+mod privileges;
 mod programs;
 mod takeover;
