@@ -52,12 +52,13 @@ fn lines_become_messages() {
 }
 
 #[test]
-fn without_a_log_daemon_it_reads_on() {
+fn without_a_log_daemon_lines_are_messages() {
     if Path::new(LOG).exists() {
         return skip("a log daemon runs");
     }
-    let output = fed(&mut program("splogger"), "x\n".repeat(1000));
-    assert_eq!(ran(&output), (Some(0), String::new(), String::new()));
+    let (code, out, err) = ran(&fed(&mut program("splogger"), "x\n".repeat(1000)));
+    assert_eq!((code, out, err.lines().count()), (Some(0), String::new(), 1000));
+    assert!(err.lines().all(|line| line.starts_with("splogger: 1") && line.ends_with(" x")));
 }
 
 #[test]

@@ -2,9 +2,9 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::input::Input;
-use base::sys::clock;
 use base::sys::syslog::{Priority, Syslog};
-use base::{Args, Code, Result, Unable, number};
+use base::sys::{clock, signal};
+use base::{Args, Code, Result, Unable, number, say};
 use std::os::unix::ffi::OsStrExt;
 
 base::program!("splogger", run);
@@ -19,8 +19,11 @@ fn run(words: Args) -> Result<Code> {
     let tag = words.first().map_or(&b"splogger"[..], |tag| tag.as_bytes());
     let facility = words.get(1).and_then(|word| number::leading(word.as_bytes()));
     let facility = facility.and_then(|number| u32::try_from(number).ok()).unwrap_or(MAIL);
-    let syslog = Syslog::open(tag, facility).unable("open the system log")?;
-    let mut lines = Lines { syslog, piece: Vec::with_capacity(PIECE), begun: None };
+    // A log daemon that goes away must not take this program with it.
+    signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
+    let syslog = Syslog::new(tag, facility);
+    let piece = Vec::with_capacity(PIECE);
+    let mut lines = Lines { syslog, tag: tag.to_vec(), piece, begun: None };
     let mut input = Input::stdin();
     loop {
         let bytes = input.fill().unable("read input")?;
@@ -37,6 +40,7 @@ fn run(words: Args) -> Result<Code> {
 /// The line that is being read.
 struct Lines {
     syslog: Syslog,
+    tag: Vec<u8>,
     piece: Vec<u8>,
     /// Stamp and priority of the line's first piece, once that is logged.
     begun: Option<(String, Priority)>,
@@ -56,14 +60,18 @@ impl Lines {
     }
 
     /// Logs what there is of the line: with a stamp and a blank at its start, with the same stamp
-    /// and a plus sign further on. An empty line is nothing.
+    /// and a plus sign further on. An empty line is nothing. What the system log does not take is
+    /// said where messages go: somebody may see it there.
     fn log(&mut self) {
         if self.piece.is_empty() {
             return;
         }
         let between = if self.begun.is_some() { b"+" } else { b" " };
         let (stamp, priority) = self.begun.get_or_insert_with(|| (stamp(), priority(&self.piece)));
-        self.syslog.log(*priority, &[stamp.as_bytes(), between, &self.piece].concat());
+        let text = [stamp.as_bytes(), between, &self.piece].concat();
+        if self.syslog.log(*priority, &text).is_err() {
+            say::raw(&[&self.tag, &b": "[..], &text, b"\n"].concat());
+        }
         self.piece.clear();
     }
 }
