@@ -158,11 +158,10 @@ impl Session<'_, '_> {
         self.client.say(OK)?;
         let mut encoder = Encoder::new(lines);
         while !encoder.is_full() {
-            let count = fd::read(file.as_fd(), &mut self.block)?;
-            self.client.say_with(|to| encoder.pass(&self.block[..count], to))?;
-            // A file gives less only at its end.
-            if count < BLOCK {
-                break;
+            // Less than a block is not the end yet: a read may give any part of what there is.
+            match fd::read(file.as_fd(), &mut self.block)? {
+                0 => break,
+                count => self.client.say_with(|to| encoder.pass(&self.block[..count], to))?,
             }
         }
         self.client.say_with(|to| encoder.end(to))

@@ -1,8 +1,7 @@
 //! The messages of a Maildir as POP3 knows them: numbered at the start of a session, and marked
 //! for deletion until its end.
 
-use base::files;
-use base::number;
+use base::{errno, files, number};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, DirEntry, File, Metadata};
@@ -70,10 +69,10 @@ impl Maildrop {
     pub fn scan(now: i64) -> io::Result<Self> {
         let mut found = Vec::new();
         for folder in ["new", "cur"] {
-            for entry in fs::read_dir(folder)? {
+            for entry in files::entries(folder)? {
                 let entry = entry?;
                 let name = entry.file_name().into_vec();
-                let about = about(&entry).filter(|about| about.is_file() && about.mtime() < now);
+                let about = about(&entry)?.filter(|about| about.is_file() && about.mtime() < now);
                 if let (Some(about), false) = (about, name.starts_with(b".")) {
                     let unique = unique_part(&name).len();
                     let message = Message { folder, name, size: about.size(), deleted: false };
@@ -167,7 +166,7 @@ impl Maildrop {
     fn look_again(&mut self) {
         let mut places = HashMap::new();
         for folder in ["new", "cur"] {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            for entry in files::entries(folder).into_iter().flatten().flatten() {
                 let name = entry.file_name().into_vec();
                 places.insert(unique_part(&name).to_vec(), (folder, name));
             }
@@ -191,16 +190,23 @@ impl Message {
     }
 }
 
-/// What a file is; a link is what it leads to. `None` for what has just gone.
-fn about(entry: &DirEntry) -> Option<Metadata> {
-    let about = entry.metadata().ok()?;
-    if about.is_symlink() { fs::metadata(entry.path()).ok() } else { Some(about) }
+/// What a file is; a link is what it leads to. `None` for what is gone or leads nowhere. A message
+/// that only cannot be seen now must not be missing, or others would have its number.
+fn about(entry: &DirEntry) -> io::Result<Option<Metadata>> {
+    let about = match entry.metadata() {
+        Ok(about) if about.is_symlink() => fs::metadata(entry.path()),
+        about => about,
+    };
+    match about {
+        Err(why) if errno::is_temporary(&why) => Err(why),
+        about => Ok(about.ok()),
+    }
 }
 
 /// Removes what deliveries that died have left in `tmp` of the Maildir that is the current
 /// folder. What cannot be removed stays.
 pub fn sweep(now: i64) {
-    for entry in fs::read_dir("tmp").into_iter().flatten().flatten() {
+    for entry in files::entries("tmp").into_iter().flatten().flatten() {
         let old = |about: Metadata| about.atime() < now - ABANDONED;
         if !entry.file_name().as_bytes().starts_with(b".") && entry.metadata().is_ok_and(old) {
             let _ = fs::remove_file(entry.path());
