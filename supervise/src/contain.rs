@@ -6,6 +6,7 @@
 
 use crate::running::{Running, start_of};
 use crate::state::Process;
+use base::files;
 use base::number::decimal;
 use base::sys::signal::Signal;
 use base::sys::wait::{self, Pid};
@@ -160,7 +161,7 @@ fn place(mounts: &[u8], own: &[u8]) -> Option<PathBuf> {
 
 /// All processes below this one, those below `others` excepted.
 fn descendants(others: &[Pid]) -> Vec<Process> {
-    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let names = files::entries("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<Pid>().ok());
     let mut rest: Vec<(Pid, Process)> = pids
         .filter_map(|pid| {

@@ -3,7 +3,7 @@
 use crate::log_files::look;
 use crate::log_range::Times;
 use crate::log_reader::LogReader;
-use std::fs;
+use base::files;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a line that are given.
@@ -32,7 +32,7 @@ fn log_folder(service: &Path) -> Option<PathBuf> {
     [service.join("log"), service.to_owned()].iter().find_map(|place| {
         let main = Some(place.join("main")).filter(is_log);
         let others = || {
-            let entries = fs::read_dir(place).ok()?;
+            let entries = files::entries(place).ok()?;
             let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
             folders.sort();
             folders.into_iter().find(is_log)

@@ -1,9 +1,10 @@
 //! The files of a log directory as a reader finds them, while its multilog goes on.
 
 use crate::log_time::{self, Moment};
+use base::files;
 use base::files::open_read;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -81,7 +82,7 @@ pub fn identity(file: &File) -> io::Result<(u64, u64)> {
 /// All names, sorted.
 fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     let names: io::Result<Vec<_>> =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect();
+        files::entries(folder)?.map(|entry| Ok(entry?.file_name())).collect();
     let mut names = names?;
     names.sort();
     Ok(names)

@@ -40,7 +40,7 @@ fn apply(env: &mut Env, prefix: &[u8], folder: &Path) -> Result<()> {
     let entered = fs::metadata(folder).and_then(|_| fs::metadata(folder.join(".")));
     entered.unable(format_args!("switch to directory {shown}"))?;
     let unreadable = format!("read directory {shown}");
-    for entry in fs::read_dir(folder).unable(&unreadable)? {
+    for entry in files::entries(folder).unable(&unreadable)? {
         let name = entry.unable(&unreadable)?.file_name();
         if name.as_bytes().starts_with(b".") {
             continue;

@@ -1,12 +1,12 @@
 //! svls: list all services with their states.
 #![cfg_attr(not(test), no_main)]
 
+use base::files;
 use base::opt::Opts;
 use base::out::Out;
 use base::sys::{clock, fd};
 use base::{Args, Code, Die, Result, Unable, env};
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -94,7 +94,7 @@ fn place() -> Result<PathBuf> {
 /// The names of services in a scan directory, as svscan sees them, sorted.
 fn names(folder: &Path) -> std::io::Result<Vec<OsString>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in files::entries(folder)? {
         let name = entry?.file_name();
         if !name.as_bytes().starts_with(b".") && folder.join(&name).is_dir() {
             names.push(name);

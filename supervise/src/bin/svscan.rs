@@ -4,6 +4,7 @@
 //! directory every few seconds only where the kernel cannot tell of changes.
 #![cfg_attr(not(test), no_main)]
 
+use base::files;
 use base::opt::Opts;
 use base::sys::fd;
 use base::sys::poll::{Wait, poll};
@@ -376,7 +377,7 @@ impl Scan {
 
 /// The names in the scan directory but those that start with a dot.
 fn names() -> io::Result<Vec<OsString>> {
-    let names = fs::read_dir(".")?.map(|entry| Ok(entry?.file_name()));
+    let names = files::entries(".")?.map(|entry| Ok(entry?.file_name()));
     let mut names: Vec<OsString> = names.collect::<io::Result<_>>()?;
     names.retain(|name| name.as_bytes().first() != Some(&b'.'));
     Ok(names)

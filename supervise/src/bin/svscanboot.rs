@@ -5,6 +5,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::env::{self, Env};
+use base::files;
 use base::opt::Opts;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signal, Signals};
@@ -126,7 +127,7 @@ fn caught() -> io::Result<Signals> {
 
 /// `svc -dx` for everything that an earlier svscan has left.
 fn stop_all(services: &Path) {
-    let entries = fs::read_dir(services).into_iter().flatten().flatten();
+    let entries = files::entries(services).into_iter().flatten().flatten();
     let visible = entries.filter(|entry| entry.file_name().as_bytes().first() != Some(&b'.'));
     for folder in visible.flat_map(|entry| [entry.path(), entry.path().join("log")]) {
         let control = Folder::enter(folder).and_then(|folder| folder.control());

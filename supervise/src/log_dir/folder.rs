@@ -172,7 +172,7 @@ fn links(file: &str) -> io::Result<u64> {
 
 /// The oldest first.
 fn old_files() -> io::Result<Vec<OsString>> {
-    let names = fs::read_dir(".")?.map(|entry| Ok(entry?.file_name()));
+    let names = files::entries(".")?.map(|entry| Ok(entry?.file_name()));
     let is_old = |name: &OsString| name.as_bytes().starts_with(b"@") && name.len() >= LABEL;
     let old: io::Result<Vec<_>> = names.filter(|name| name.as_ref().map_or(true, is_old)).collect();
     let mut old = old?;

@@ -1,8 +1,8 @@
 //! Files that others have open too: FIFOs that must not hold us up, and files that are replaced
 //! while others read them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions, ReadDir};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -23,6 +23,16 @@ pub fn open_write(path: &Path) -> io::Result<File> {
 pub fn open_append(path: &Path, create: bool) -> io::Result<File> {
     let mut how = OpenOptions::new();
     how.append(true).create(create).mode(0o600).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// The entries of a folder. Unlike `fs::read_dir`, a signal that comes meanwhile is no failure.
+pub fn entries(folder: impl AsRef<Path>) -> io::Result<ReadDir> {
+    loop {
+        match fs::read_dir(&folder) {
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Puts the names in a folder on disk, so that a link or rename in it survives a power cut.

@@ -1,6 +1,7 @@
 //! Every file of a queue's messages, wherever it lies, and where it should: for whoever repairs a
 //! queue that was copied or restored, so that files are not named after their inodes any more.
 
+use base::files;
 use queue::paths::Paths;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -119,7 +120,7 @@ fn list_folder(
 
 /// A folder's entries; none if it is missing.
 fn entries(path: &PathBuf) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>> + use<>> {
-    match fs::read_dir(path) {
+    match files::entries(path) {
         Ok(entries) => Ok(Some(entries).into_iter().flatten()),
         Err(why) if why.kind() == ErrorKind::NotFound => Ok(None.into_iter().flatten()),
         Err(why) => Err(why),

@@ -2,8 +2,8 @@
 //! believed.
 
 use crate::connect::{bound, connect_on};
-use base::sys::poll;
-use std::io::{self, ErrorKind, Read, Write};
+use base::sys::{fd, poll};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub fn ask(
         if !poll::readable(stream.as_fd(), left())? {
             return Err(ErrorKind::TimedOut.into());
         }
-        if stream.read(&mut byte)? == 0 {
+        if fd::read(stream.as_fd(), &mut byte)? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if answer.add(byte[0]) {

@@ -3,6 +3,7 @@
 //! Message N is named after the inode of its text. `mess`, `info`, `local` and `remote` are split
 //! into folders 0..S-1 by N mod S; `pid`, `intd`, `todo` and `bounce` are flat.
 
+use base::files;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -31,7 +32,7 @@ impl Paths {
             return Ok(Paths { split });
         }
         let mut split = 0;
-        for entry in fs::read_dir("mess")? {
+        for entry in files::entries("mess")? {
             split += u64::from(number(entry?.file_name().as_bytes()).is_some());
         }
         if split == 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(Paths { split }) }

@@ -76,7 +76,7 @@ pub fn fill_standard() -> io::Result<()> {
     for number in 0..=2 {
         if !is_open(number) {
             // SAFETY: a NUL-ended string; the lowest free number is this one.
-            check(unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
+            retry(|| unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
         }
     }
     Ok(())
@@ -95,7 +95,7 @@ pub fn fill_standard_until_exec() -> io::Result<()> {
         if !is_open(number) {
             let flags = libc::O_RDWR | libc::O_CLOEXEC;
             // SAFETY: a NUL-ended string; the lowest free number is this one.
-            check(unsafe { libc::open(c"/dev/null".as_ptr(), flags) })?;
+            retry(|| unsafe { libc::open(c"/dev/null".as_ptr(), flags) })?;
         }
     }
     Ok(())

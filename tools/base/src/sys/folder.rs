@@ -1,7 +1,7 @@
 //! Folders that are held open: names are looked up in this folder and in no other, whatever
 //! happens to its path meanwhile, and links are not followed out of it.
 
-use super::check;
+use super::{check, retry};
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
@@ -60,7 +60,7 @@ impl Folder {
     /// Puts the names in it on disk.
     pub fn sync(&self) -> io::Result<()> {
         // SAFETY: no memory is involved.
-        match check(unsafe { libc::fsync(self.0.as_raw_fd()) }) {
+        match retry(|| unsafe { libc::fsync(self.0.as_raw_fd()) }) {
             // Some file systems cannot sync folders, and need not.
             Err(why) if why.raw_os_error() == Some(libc::EINVAL) => Ok(()),
             other => other.map(drop),
@@ -81,8 +81,9 @@ pub fn become_root(path: &Path) -> io::Result<()> {
 
 fn open_at(folder: RawFd, name: &OsStr, how: libc::c_int, mode: u32) -> io::Result<OwnedFd> {
     let name = string(name)?;
+    let how = how | libc::O_CLOEXEC;
     // SAFETY: a NUL-ended string that lives until the call returns.
-    let fd = check(unsafe { libc::openat(folder, name.as_ptr(), how | libc::O_CLOEXEC, mode) })?;
+    let fd = retry(|| unsafe { libc::openat(folder, name.as_ptr(), how, mode) })?;
     // SAFETY: fresh from openat and owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -9,7 +9,7 @@ use base::{Args, Code, Die, Result, Unable, env, say};
 use mail::mbox::Quoter;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -71,7 +71,7 @@ fn messages(maildir: &Path) -> Result<Vec<(i64, PathBuf)>> {
     for folder in ["new", "cur"] {
         let folder = maildir.join(folder);
         let read = || format!("read {}", folder.display());
-        for entry in fs::read_dir(&folder).unable(read())? {
+        for entry in files::entries(&folder).unable(read())? {
             let entry = entry.unable(read())?;
             if entry.file_name().as_bytes().starts_with(b".") {
                 continue;
@@ -101,7 +101,7 @@ fn write_all(
     let mut out = Out::with_size(new.as_fd(), BLOCK);
     let mut block = vec![0; BLOCK];
     loop {
-        match old.read(&mut block).unable(format_args!("read {shown}"))? {
+        match fd::read(old.as_fd(), &mut block).unable(format_args!("read {shown}"))? {
             0 => break,
             count => out.put(&block[..count]).unable(&write)?,
         }

@@ -4,6 +4,7 @@
 //! descriptor 1.
 #![cfg_attr(not(test), no_main)]
 
+use base::files;
 use base::input::Input;
 use base::sys::{clock, fd, signal};
 use base::{Args, Code, Die, Result, Unable, number};
@@ -110,7 +111,7 @@ fn remove(file: &Path) -> io::Result<()> {
 /// Removes what qmail-queue left in `pid` long ago. What fails is tried again next time.
 fn clean_pid() {
     let now = clock::seconds() as i64;
-    let entries = fs::read_dir("pid").into_iter().flatten().flatten();
+    let entries = files::entries("pid").into_iter().flatten().flatten();
     for entry in entries {
         let old = entry.metadata().is_ok_and(|about| about.atime() < now - OLD);
         if old {

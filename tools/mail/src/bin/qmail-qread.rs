@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::date::Date;
+use base::files;
 use base::out::Out;
 use base::{Args, Code, Die, Result, Unable, errno};
 use queue::home;
@@ -31,7 +32,7 @@ fn list(out: &mut Out) -> Result<()> {
         Err(why) => return fatal(out, "unable to read mess", &why),
     };
     for folder in 0..paths.split {
-        let files = match fs::read_dir(format!("info/{folder}")) {
+        let files = match files::entries(format!("info/{folder}")) {
             Ok(files) => files,
             Err(why) => return fatal(out, &format!("unable to opendir info/{folder}"), &why),
         };

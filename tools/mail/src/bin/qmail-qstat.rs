@@ -1,10 +1,10 @@
 //! qmail-qstat: count the messages in the queue.
 #![cfg_attr(not(test), no_main)]
 
+use base::files;
 use base::out::Out;
 use base::{Args, Code, Result, Unable};
 use queue::home;
-use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn run(_: Args) -> Result<Code> {
 /// Messages in the folders of `mess`.
 fn all_messages(mess: &Path) -> io::Result<u64> {
     let mut count = 0;
-    for folder in fs::read_dir(mess)? {
+    for folder in files::entries(mess)? {
         count += numbers(&folder?.path())?;
     }
     Ok(count)
@@ -35,7 +35,7 @@ fn all_messages(mess: &Path) -> io::Result<u64> {
 /// Files of a folder that are named by a number.
 fn numbers(folder: &Path) -> io::Result<u64> {
     let mut count = 0;
-    for file in fs::read_dir(folder)? {
+    for file in files::entries(folder)? {
         count += u64::from(queue::paths::number(file?.file_name().as_bytes()).is_some());
     }
     Ok(count)

@@ -1,6 +1,7 @@
 //! qmail-showctl: explain the control files.
 #![cfg_attr(not(test), no_main)]
 
+use base::files;
 use base::out::Out;
 use base::{Args, Code, Result, Unable};
 use mail::control::Control;
@@ -200,7 +201,7 @@ fn compiled(control: &Control) -> Vec<u8> {
 /// Names in the folder that are none of ours, sorted.
 fn unknown(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in files::entries(folder)? {
         let name = entry?.file_name().as_bytes().to_vec();
         let theirs = FILES.iter().map(|File(known, _)| *known);
         let known =

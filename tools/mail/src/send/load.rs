@@ -6,6 +6,7 @@ use super::log;
 use super::manager::Manager;
 use super::rewrite::Side;
 use super::schedule::SYSTEM_FAILURE;
+use base::files;
 use base::sys::clock;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::Signals;
@@ -59,7 +60,7 @@ impl Manager {
         let mut idle: HashSet<u64> = found.difference(new).copied().collect();
         let mut tries = Vec::new();
         for side in Side::BOTH {
-            for entry in fs::read_dir(format!("{}/{folder}", side.name()))? {
+            for entry in files::entries(format!("{}/{folder}", side.name()))? {
                 let entry = entry?;
                 let message = paths::number(entry.file_name().as_bytes());
                 let message = message.filter(|n| found.contains(n) && !new.contains(n));
@@ -123,7 +124,7 @@ impl Manager {
 /// The message numbers in a folder.
 fn numbers(folder: &str) -> io::Result<HashSet<u64>> {
     let mut found = HashSet::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in files::entries(folder)? {
         found.extend(paths::number(entry?.file_name().as_bytes()));
     }
     Ok(found)

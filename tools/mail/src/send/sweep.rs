@@ -4,6 +4,7 @@
 use super::clean::Request;
 use super::load::is_absent;
 use super::manager::Manager;
+use base::files;
 use queue::paths::{self, OLD, Paths};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -43,7 +44,7 @@ impl Sweep {
                 self.folder = 0;
                 return None;
             }
-            self.entries = fs::read_dir(format!("mess/{}", self.folder)).ok();
+            self.entries = files::entries(format!("mess/{}", self.folder)).ok();
             self.folder += 1;
         }
     }

@@ -93,7 +93,7 @@ impl Todo {
         self.trigger = None;
         self.trigger = open_trigger();
         self.next = now + INTERVAL;
-        self.entries = fs::read_dir("todo").ok();
+        self.entries = files::entries("todo").ok();
         if self.entries.is_none() {
             log::alert("unable to opendir todo, sleeping...");
             self.trigger = None;

@@ -189,6 +189,7 @@ impl<S: Read + Write> Client<S> {
             match message.read(&mut block) {
                 Ok(0) => break,
                 Ok(count) => encoder.encode(&block[..count], &mut wire),
+                Err(why) if why.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Ok(Some(Outcome::Unreadable)),
             }
             if wire.len() >= BLOCK {

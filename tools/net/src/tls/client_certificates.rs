@@ -2,6 +2,7 @@
 
 use super::certificates::read;
 use base::env::Env;
+use base::files;
 use base::{Die, Result, Unable};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::verify_server_name;
@@ -114,7 +115,7 @@ fn none(demand: Demand) -> Result<Option<Check>> {
 /// Adds what the files of a folder hold. Those that hold no certificates are passed over.
 fn add_folder(roots: &mut RootCertStore, folder: &Path) -> Result<()> {
     let unable = || format!("read {}", folder.display());
-    for entry in std::fs::read_dir(folder).unable(unable())? {
+    for entry in files::entries(folder).unable(unable())? {
         let path = entry.unable(unable())?.path();
         if path.is_file()
             && let Ok(found) = read(&path)

@@ -1,11 +1,12 @@
 //! Whom we trust: certificates of authorities, from a file, a folder, or as this system has them.
 
 use super::pem::{self, Pem, Unusable};
+use base::files;
 use base::{Die, Result, Unable};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -59,7 +60,7 @@ fn in_file<T>(
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let reading = || format!("read {}", folder.display());
     let mut names: Vec<OsString> = Vec::new();
-    for entry in fs::read_dir(folder).unable(reading())? {
+    for entry in files::entries(folder).unable(reading())? {
         names.push(entry.unable(reading())?.file_name());
     }
     names.sort();
