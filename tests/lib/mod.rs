@@ -52,7 +52,7 @@ pub fn until(limit: Duration, what: &str, condition: impl FnMut() -> bool) {
 }
 
 /// Waits until `condition` holds; false when `limit` is over. The only sleep in all tests.
-fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {
         if Instant::now() > deadline {

@@ -3,7 +3,7 @@
 //! real ones in a mount namespace.
 
 use std::process::{Command, Output};
-use tests::{Scratch, bin, fed, program, ran, root, scratch, skip};
+use tests::{Scratch, behind, bin, fed, program, ran, root, scratch, skip};
 
 /// Keeps what it is given.
 const QUEUE: &str = "cat >message\ntr '\\000' '|' <&1 >envelope\n";
@@ -47,9 +47,20 @@ impl Site {
     /// A program of this host, in the scratch folder, ready for words.
     #[track_caller]
     pub fn program(&self, name: &str) -> Command {
-        let mut command = self.namespace();
+        self.inside(&self.plain(name))
+    }
+
+    /// A command, run on this host.
+    pub fn inside(&self, command: &Command) -> Command {
+        behind(self.namespace(), command)
+    }
+
+    /// As [`Site::program`], to be run [`Site::inside`].
+    #[track_caller]
+    pub fn plain(&self, name: &str) -> Command {
         // its real name: a link may lead to what is hidden now
-        command.arg(bin(name).canonicalize().unwrap()).current_dir(self.place.path()).env_clear();
+        let mut command = Command::new(bin(name).canonicalize().unwrap());
+        command.current_dir(self.place.path()).env_clear();
         let plain = program(name);
         let path = plain.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path);
         let path =

@@ -12,13 +12,18 @@ mod replay;
 #[allow(dead_code)] // So do these.
 #[path = "../mail/site.rs"]
 mod site;
+
+mod faults;
 mod sweep;
 mod tamper;
 mod trace;
 mod whole;
 
 mod delivering;
+mod keeping;
 mod logging;
+mod mailboxes;
+mod managing;
 mod outages;
 mod promises;
 mod queueing;

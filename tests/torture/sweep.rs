@@ -1,17 +1,19 @@
 //! A sweep: each system call of a program fails in each way that it can, one run each, and after
 //! each run the same must hold.
 
-use crate::tamper::{Fault, Outcome, run};
-use libc::c_long;
-use nix::errno::Errno;
+use crate::faults::{all, is_harmless, named, shown};
+use crate::tamper::{Call, Outcome, Progress, Strike, run_beside};
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::thread;
+use std::{env, thread};
+use tests::Random;
 
 /// What is swept: a program in surroundings that are as new for each run.
-pub trait Case: Sized {
+pub trait Case: Sized + Sync {
     /// Runs at once. More than processors for a program that waits after a failure.
     const AT_ONCE: usize = 2;
+    /// What it starts goes on without it, and is not swept.
+    const LEAVE: bool = false;
 
     /// The surroundings of the first run.
     fn new() -> Self;
@@ -19,8 +21,14 @@ pub trait Case: Sized {
     fn renew(&self);
     /// The program, with files or /dev/null for input and output.
     fn command(&self) -> Command;
+    /// What goes on while it runs, for one that does not end by itself.
+    fn accompany(&self, _progress: &Progress) {}
+    /// Whether all was done that was to be done: it must be after a fault that does no harm.
+    fn is_done(&self, code: Option<i32>) -> bool {
+        code == Some(0)
+    }
     /// Whether this fault may end otherwise, for a reason that the case names.
-    fn excused(_call: c_long, _fault: Fault) -> bool {
+    fn excused(_strike: &Strike) -> bool {
         false
     }
     /// What must hold after a run with this end; the complaint otherwise.
@@ -31,113 +39,102 @@ pub trait Case: Sized {
 /// which it does not hold.
 #[track_caller]
 pub fn sweep<C: Case>(name: &str) {
-    let ([calls, faults], complaints) = complaints::<C>();
-    println!("{name}: {calls} system calls, {faults} faults, {} wrong", complaints.len());
-    assert!(complaints.is_empty(), "{name}:\n{}", complaints.join("\n"));
+    sampled::<C>(name, 1);
 }
 
-/// How many calls and faults were tried, and what came out wrong.
-pub fn complaints<C: Case>() -> ([usize; 2], Vec<String>) {
-    let calls = whole::<C>();
-    let faults: Vec<_> = (0..).zip(&calls).flat_map(|(at, call)| all(at, *call)).collect();
-    let part = faults.len().div_ceil(C::AT_ONCE);
+/// As [`sweep`], with one fault of so many.
+#[track_caller]
+pub fn sampled<C: Case>(name: &str, one_of: usize) {
+    let swept = swept::<C>(one_of);
+    println!("{name}: {}", swept.count());
+    assert!(swept.complaints.is_empty(), "{name}:\n{}", swept.complaints.join("\n"));
+}
+
+/// What a sweep has found.
+pub struct Swept {
+    calls: Vec<Call>,
+    strikes: Vec<Strike>,
+    /// What came out wrong.
+    pub complaints: Vec<String>,
+}
+
+impl Swept {
+    /// `12 system calls of 5 kinds, 30 faults (EIO 10, kill 12, short 8), 0 wrong`
+    fn count(&self) -> String {
+        let mut kinds: Vec<_> = self.calls.iter().map(|call| call.number).collect();
+        kinds.sort();
+        kinds.dedup();
+        let mut faults = BTreeMap::<String, usize>::new();
+        for strike in &self.strikes {
+            *faults.entry(shown(strike.fault)).or_default() += 1;
+        }
+        let faults: Vec<_> = faults.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        format!(
+            "{} system calls of {} kinds, {} faults ({}), {} wrong",
+            self.calls.len(),
+            kinds.len(),
+            self.strikes.len(),
+            faults.join(", "),
+            self.complaints.len()
+        )
+    }
+}
+
+/// Tries one fault of so many, of all that the program can meet; or the one that `$FAULT` names.
+pub fn swept<C: Case>(one_of: usize) -> Swept {
+    let whole = whole::<C>();
+    let first = Random::new(whole.calls.len() as u64).below(one_of);
+    let strikes = whole.calls.iter().flat_map(all);
+    let strikes: Vec<_> = match env::var("FAULT") {
+        Ok(only) => strikes.filter(|strike| told(strike) == only).collect(),
+        Err(_) => strikes.skip(first).step_by(one_of).collect(),
+    };
     let complaints = thread::scope(|scope| {
-        let parts: Vec<_> =
-            faults.chunks(part).map(|part| scope.spawn(move || tried::<C>(part))).collect();
+        // by turns, as neighbours are alike: if one takes long, so does the next one
+        let part = |nth| strikes.iter().skip(nth).step_by(C::AT_ONCE);
+        let one = |nth| scope.spawn(move || tried::<C>(part(nth)));
+        let parts: Vec<_> = (0..C::AT_ONCE).map(one).collect();
         parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
     });
-    ([calls.len(), faults.len()], complaints)
+    Swept { calls: whole.calls, strikes, complaints }
 }
 
-/// The calls of a run without a fault, after which all must hold too.
-fn whole<C: Case>() -> Vec<c_long> {
+/// A run without a fault, after which all must hold too.
+fn whole<C: Case>() -> Outcome {
     let case = C::new();
-    case.renew();
-    let outcome = run(&mut case.command(), None);
+    let outcome = once(&case, None);
     case.check(outcome.code).unwrap_or_else(|why| panic!("without a fault: {why}"));
-    outcome.calls
+    assert!(case.is_done(outcome.code), "not done without a fault: {:?}", outcome.code);
+    outcome
 }
 
-fn tried<C: Case>(faults: &[(usize, c_long, Fault)]) -> Vec<String> {
-    let mut complaints = Vec::new();
+fn once<C: Case>(case: &C, strike: Option<&Strike>) -> Outcome {
+    case.renew();
+
+    run_beside(&mut case.command(), strike, C::LEAVE, |progress| case.accompany(progress)).0
+}
+
+/// Tries faults in surroundings of their own, and complains.
+fn tried<'a, C: Case>(strikes: impl Iterator<Item = &'a Strike>) -> Vec<String> {
     let case = C::new();
-    for (at, call, fault) in faults {
-        case.renew();
-        let Outcome { code, hung, .. } = run(&mut case.command(), Some((*at, *fault)));
-        let held = if hung { Err("it hangs".into()) } else { case.check(code) };
-        if let Err(why) = held
-            && !C::excused(*call, *fault)
-        {
-            complaints.push(format!("call {at} ({}), {fault:?}: {code:?}: {why}", named(*call)));
-        }
-    }
-    complaints
+    let complaint = |strike: &'a Strike| {
+        let Outcome { code, hung, struck, .. } = once(&case, Some(strike));
+        let held = match case.check(code) {
+            _ if hung => Err("it hangs".into()),
+            // 127 is a start that the C library gives up
+            Ok(()) if code == Some(127) => Ok(()),
+            Ok(()) if struck && is_harmless(strike) && !case.is_done(code) => {
+                Err("that is no failure".into())
+            }
+            held => held,
+        };
+        let why = held.err().filter(|_| !C::excused(strike))?;
+        Some(format!("{}: {code:?}: {why}", told(strike)))
+    };
+    strikes.filter_map(complaint).collect()
 }
 
-/// All faults that a call can meet.
-fn all(at: usize, call: c_long) -> Vec<(usize, c_long, Fault)> {
-    let errors = errors(call).iter().map(|error| Fault::Error(*error));
-    let short = SHORT.contains(&call).then_some(Fault::Short);
-    errors.chain(short).chain([Fault::Kill]).map(|fault| (at, call, fault)).collect()
-}
-
-/// Calls that may do a part of what they are asked for.
-const SHORT: [c_long; 4] = [libc::SYS_read, libc::SYS_write, libc::SYS_sendto, libc::SYS_recvfrom];
-
-/// How a call may fail though the caller did nothing wrong.
-fn errors(call: c_long) -> &'static [Errno] {
-    use Errno::*;
-    match call {
-        libc::SYS_write | libc::SYS_writev | libc::SYS_pwrite64 => &[ENOSPC, EDQUOT, EIO, EINTR],
-        libc::SYS_read | libc::SYS_readv | libc::SYS_pread64 => &[EIO, EINTR],
-        libc::SYS_open | libc::SYS_openat | libc::SYS_creat => {
-            &[ENOSPC, EIO, EMFILE, ENFILE, ENOMEM, EINTR]
-        }
-        libc::SYS_fsync | libc::SYS_fdatasync | libc::SYS_sync_file_range => &[EIO, ENOSPC, EINTR],
-        libc::SYS_link
-        | libc::SYS_linkat
-        | libc::SYS_rename
-        | libc::SYS_renameat
-        | libc::SYS_renameat2
-        | libc::SYS_mkdir
-        | libc::SYS_mkdirat
-        | libc::SYS_symlink => &[ENOSPC, EIO, ENOMEM],
-        libc::SYS_pipe2
-        | libc::SYS_socket
-        | libc::SYS_dup
-        | libc::SYS_dup2
-        | libc::SYS_dup3
-        | libc::SYS_fcntl => &[EMFILE, EIO],
-        libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 => &[EAGAIN, ENOMEM],
-        libc::SYS_execve => &[ENOMEM, EIO],
-        libc::SYS_mmap | libc::SYS_brk | libc::SYS_mremap | libc::SYS_mprotect => &[ENOMEM],
-        libc::SYS_exit | libc::SYS_exit_group | libc::SYS_rt_sigreturn => &[],
-        libc::SYS_wait4 | libc::SYS_poll | libc::SYS_ppoll => &[EINTR],
-        _ => &[EIO],
-    }
-}
-
-fn named(call: c_long) -> String {
-    let names: BTreeMap<c_long, &str> = [
-        (libc::SYS_brk, "brk"),
-        (libc::SYS_chdir, "chdir"),
-        (libc::SYS_close, "close"),
-        (libc::SYS_execve, "execve"),
-        (libc::SYS_fcntl, "fcntl"),
-        (libc::SYS_fstat, "fstat"),
-        (libc::SYS_fsync, "fsync"),
-        (libc::SYS_link, "link"),
-        (libc::SYS_linkat, "linkat"),
-        (libc::SYS_mmap, "mmap"),
-        (libc::SYS_openat, "openat"),
-        (libc::SYS_read, "read"),
-        (libc::SYS_rename, "rename"),
-        (libc::SYS_renameat, "renameat"),
-        (libc::SYS_sync_file_range, "sync_file_range"),
-        (libc::SYS_unlink, "unlink"),
-        (libc::SYS_unlinkat, "unlinkat"),
-        (libc::SYS_write, "write"),
-    ]
-    .into();
-    names.get(&call).map_or_else(|| format!("number {call}"), |name| (*name).to_owned())
+/// `[2, 0] call 17 (read), EIO`
+fn told(Strike { call: Call { who, at, number, .. }, fault }: &Strike) -> String {
+    format!("{who:?} call {at} ({}), {}", named(*number), shown(*fault))
 }

@@ -2,8 +2,8 @@
 //! do only a part, or be the last.
 //!
 //! By ptrace, as the programs are static. A program and all that it starts are stopped at every
-//! call; the thread that starts them is their tracer, so tests may run side by side. Their calls
-//! are counted together, in the order in which they begin.
+//! call; the thread that starts them is their tracer, so tests may run side by side. The calls of
+//! each process and thread are counted for themselves, so that it does not matter who is faster.
 
 use libc::{c_long, user_regs_struct};
 use nix::errno::Errno;
@@ -11,14 +11,22 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
-use tests::behind;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tests::{LIMIT, behind};
 
-/// How long a program may take once it has been tampered with.
-const LIMIT: Duration = Duration::from_secs(20);
+/// How long a program may take once it has been tampered with, its companion's waits included.
+const PATIENCE: Duration = LIMIT.saturating_mul(10);
+
+/// How long there is no call before nothing is going on any more. If it is wrong, some faults are
+/// not met, and no test fails.
+const QUIET: Duration = Duration::from_millis(15);
 
 /// What happens to one system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +39,38 @@ pub enum Fault {
     Kill,
 }
 
+/// A process or thread: the first is `[]`, its second child `[1]`, the first child of that `[1, 0]`.
+pub type Who = Vec<usize>;
+
+/// A system call: who makes it, how many were made before by the same, its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub who: Who,
+    pub at: usize,
+    pub number: c_long,
+    /// What its first argument is, if that is a descriptor.
+    pub file: Kind,
+}
+
+/// A kind of open file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// On a disk, or none at all.
+    Any,
+    /// A pipe, a FIFO or a socket.
+    Pipe,
+    /// One that nobody waits for.
+    Nonblocking,
+}
+
+/// A fault at a call. If the program does something else there this time, it is met by the next
+/// call of that number.
+#[derive(Clone, Debug)]
+pub struct Strike {
+    pub call: Call,
+    pub fault: Fault,
+}
+
 /// What came of a program.
 #[derive(Debug)]
 pub struct Outcome {
@@ -38,23 +78,81 @@ pub struct Outcome {
     pub code: Option<i32>,
     /// It did not end in time, and was killed.
     pub hung: bool,
-    /// The numbers of all calls, in the order in which they began.
-    pub calls: Vec<c_long>,
+    /// The fault was met.
+    pub struck: bool,
+    /// All calls, in the order in which they began.
+    pub calls: Vec<Call>,
+}
+
+/// What can be seen of a program that is being run.
+pub struct Progress {
+    /// The program.
+    pub pid: Pid,
+    struck: AtomicBool,
+    over: AtomicBool,
+    last: Mutex<Instant>,
+    /// Who is traced.
+    alive: Mutex<HashSet<Pid>>,
+}
+
+impl Progress {
+    /// The fault has been met.
+    pub fn is_struck(&self) -> bool {
+        self.struck.load(Ordering::Relaxed)
+    }
+
+    /// The program has ended. Others that it started may still be there.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// There was no call for some time.
+    pub fn is_quiet(&self) -> bool {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed() > QUIET
+    }
+
+    /// Sends the program a signal, if it is still there.
+    pub fn signal(&self, signal: Signal) {
+        if !self.is_over() {
+            let _ = kill(self.pid, signal);
+        }
+    }
+
+    fn all(&self) -> std::sync::MutexGuard<'_, HashSet<Pid>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A command that waits for its tracer before it becomes what it is. Standard input and output
 /// and the user are set on it, not on the original.
 pub fn held(command: &Command) -> Command {
+    held_with("", command)
+}
+
+/// As [`held`], with a shell's redirections: `3>orders 4<reports`.
+pub fn held_with(redirections: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "kill -STOP $$; exec \"$0\" \"$@\""]);
+    shell.args(["-c", &format!("kill -STOP $$; exec \"$0\" \"$@\" {redirections}")]);
     behind(shell, command)
 }
 
-/// Runs a command that is [`held`], and all that it starts to the end, with this fault at its call
-/// number `at`, counted from 0. Its input and output must be files: nobody reads from it.
+/// Runs a command that is [`held`], and all that it starts to the end, with this fault. Its input
+/// and output must be files: nobody reads from it.
+#[track_caller]
+pub fn run(command: &mut Command, strike: Option<&Strike>) -> Outcome {
+    run_beside(command, strike, false, |_| ()).0
+}
+
+/// As [`run`], with a companion who sees how far it is, and talks to it. With `leave`, what it
+/// starts is left alone, and outlives it, once it has become another program.
 #[track_caller]
 #[allow(clippy::zombie_processes)] // the tracer waits for it, and for all others
-pub fn run(command: &mut Command, fault: Option<(usize, Fault)>) -> Outcome {
+pub fn run_beside<T: Send>(
+    command: &mut Command,
+    strike: Option<&Strike>,
+    leave: bool,
+    companion: impl FnOnce(&Progress) -> T + Send,
+) -> (Outcome, T) {
     let child = command.spawn().unwrap();
     let first = Pid::from_raw(child.id().try_into().unwrap());
     let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).unwrap();
@@ -67,17 +165,30 @@ pub fn run(command: &mut Command, fault: Option<(usize, Fault)>) -> Outcome {
         | Options::PTRACE_O_EXITKILL;
     ptrace::seize(first, follow).unwrap();
     kill(first, Signal::SIGCONT).unwrap();
+    let progress = Progress {
+        pid: first,
+        struck: false.into(),
+        over: false.into(),
+        last: Instant::now().into(),
+        alive: HashSet::from([first]).into(),
+    };
     let (over, ended) = channel::<()>();
     std::thread::scope(|scope| {
+        let progress = &progress;
         let watch = scope.spawn(move || {
-            let hung = ended.recv_timeout(LIMIT) == Err(RecvTimeoutError::Timeout);
-            hung && kill(first, Signal::SIGKILL).is_ok()
+            let hung = ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+            if hung {
+                for pid in progress.all().iter() {
+                    let _ = kill(*pid, Signal::SIGKILL);
+                }
+            }
+            hung
         });
-        let inside = HashMap::new();
-        let tracer = Tracer { first, fault, begun: false, calls: Vec::new(), inside };
-        let (code, calls) = tracer.follow();
+        let companion = scope.spawn(move || companion(progress));
+        let (code, calls) = Tracer::new(progress, strike, leave).follow();
         drop(over);
-        Outcome { code, hung: watch.join().unwrap(), calls }
+        let (hung, struck) = (watch.join().unwrap(), progress.is_struck());
+        (Outcome { code, hung, struck, calls }, companion.join().unwrap())
     })
 }
 
@@ -88,82 +199,180 @@ enum AtEnd {
     Fail(Errno),
 }
 
-struct Tracer {
-    first: Pid,
-    fault: Option<(usize, Fault)>,
-    /// The shell has become the program.
-    begun: bool,
-    calls: Vec<c_long>,
-    /// The processes that are inside a call.
-    inside: HashMap<Pid, AtEnd>,
+/// A process or thread that is traced.
+struct Traced {
+    who: Who,
+    /// Calls so far.
+    calls: usize,
+    /// Children and threads so far.
+    children: usize,
+    /// It is inside a call.
+    inside: Option<AtEnd>,
 }
 
-impl Tracer {
+impl Traced {
+    fn new(who: Who) -> Self {
+        Traced { who, calls: 0, children: 0, inside: None }
+    }
+}
+
+struct Tracer<'a> {
+    progress: &'a Progress,
+    strike: Option<&'a Strike>,
+    leave: bool,
+    /// The shell has become the program.
+    begun: bool,
+    calls: Vec<Call>,
+    traced: HashMap<Pid, Traced>,
+    /// Newborns whose parents have not been heard of: they wait.
+    early: HashSet<Pid>,
+}
+
+impl<'a> Tracer<'a> {
+    fn new(progress: &'a Progress, strike: Option<&'a Strike>, leave: bool) -> Self {
+        let traced = HashMap::from([(progress.pid, Traced::new(Who::new()))]);
+        let (calls, early) = (Vec::new(), HashSet::new());
+        Tracer { progress, strike, leave, begun: false, calls, traced, early }
+    }
+
     /// Goes from stop to stop until nobody is left.
-    fn follow(mut self) -> (Option<i32>, Vec<c_long>) {
+    fn follow(mut self) -> (Option<i32>, Vec<Call>) {
         let mut code = None;
-        loop {
+        while !self.traced.is_empty() {
             // children of other threads are those of other tests
             let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
             match waitpid(None, Some(flags)) {
-                Ok(WaitStatus::Exited(pid, number)) if pid == self.first => code = Some(number),
-                Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => {
-                    self.inside.remove(&pid);
+                Ok(WaitStatus::Exited(pid, number)) => {
+                    code = if pid == self.progress.pid { Some(number) } else { code };
+                    self.ended(pid);
                 }
+                Ok(WaitStatus::Signaled(pid, ..)) => self.ended(pid),
                 Ok(WaitStatus::PtraceSyscall(pid)) => self.stopped(pid),
                 Ok(WaitStatus::Stopped(pid, signal)) => go_on(pid, Some(signal)),
-                Ok(WaitStatus::PtraceEvent(pid, _, event)) => {
-                    self.begun |= event == libc::PTRACE_EVENT_EXEC;
-                    go_on(pid, None);
-                }
+                Ok(WaitStatus::PtraceEvent(pid, _, event)) => self.event(pid, event),
                 Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => return (code, self.calls),
+                Err(why) => panic!("wait: {why}"),
             }
+        }
+        // their parents were killed before they had told of them
+        for pid in &self.early {
+            let _ = kill(*pid, Signal::SIGKILL);
+        }
+        (code, self.calls)
+    }
+
+    fn ended(&mut self, pid: Pid) {
+        self.traced.remove(&pid);
+        self.progress.all().remove(&pid);
+        if pid == self.progress.pid {
+            self.progress.over.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody is born, or becomes another program.
+    fn event(&mut self, pid: Pid, event: i32) {
+        match event {
+            libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
+                self.born(pid);
+            }
+            libc::PTRACE_EVENT_EXEC if self.leave && pid != self.progress.pid => {
+                self.ended(pid);
+                let _ = ptrace::detach(pid, None);
+                return;
+            }
+            libc::PTRACE_EVENT_EXEC => self.begun = true,
+            _ if !self.traced.contains_key(&pid) => {
+                self.early.insert(pid);
+                return;
+            }
+            _ => {}
+        }
+        go_on(pid, None);
+    }
+
+    fn born(&mut self, parent: Pid) {
+        let Ok(child) = ptrace::getevent(parent) else { return };
+        let child = Pid::from_raw(child as i32);
+        let Some(parent) = self.traced.get_mut(&parent) else { return };
+        let who = [&parent.who[..], &[parent.children]].concat();
+        parent.children += 1;
+        self.traced.insert(child, Traced::new(who));
+        self.progress.all().insert(child);
+        if self.early.remove(&child) {
+            go_on(child, None);
         }
     }
 
     /// A call begins or ends.
     fn stopped(&mut self, pid: Pid) {
-        match self.inside.remove(&pid) {
-            None if !self.begun => {
-                self.inside.insert(pid, AtEnd::Nothing);
-                go_on(pid, None);
-            }
-            None => self.begins(pid),
-            Some(AtEnd::Nothing) => go_on(pid, None),
+        *self.progress.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let begun = self.begun;
+        let Some(traced) = self.traced.get_mut(&pid) else { return go_on(pid, None) };
+        match traced.inside.take() {
+            None if begun => return self.begins(pid),
+            None => traced.inside = Some(AtEnd::Nothing),
+            Some(AtEnd::Nothing) => {}
             Some(AtEnd::Fail(error)) => {
                 change(pid, |registers| registers.rax = (-(error as i64)).cast_unsigned());
-                go_on(pid, None);
             }
         }
+        go_on(pid, None);
     }
 
     fn begins(&mut self, pid: Pid) {
         let Ok(registers) = ptrace::getregs(pid) else { return };
+        let Some(traced) = self.traced.get_mut(&pid) else { return };
         let number = registers.orig_rax.cast_signed();
+        // nobody asks about it once there is a fault to be met
+        let ask = self.strike.is_none();
+        let file = if ask { kind(pid, registers.rdi) } else { Kind::Any };
+        let call = Call { who: traced.who.clone(), at: traced.calls, number, file };
+        traced.calls += 1;
+        let fault = self.strike.filter(|strike| !self.progress.is_struck() && meets(strike, &call));
+        self.calls.push(call);
+        if fault.is_some() {
+            self.progress.struck.store(true, Ordering::Relaxed);
+        }
         // nobody waits for a program that sleeps after a failure
-        let skipped = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep].contains(&number);
-        let here = self.fault.filter(|(at, _)| *at == self.calls.len());
-        self.calls.push(number);
-        let mut end = AtEnd::Nothing;
-        match here {
-            Some((_, Fault::Kill)) => {
+        let sleeps = [libc::SYS_nanosleep, libc::SYS_clock_nanosleep].contains(&number);
+        let end = match fault.map(|strike| strike.fault) {
+            Some(Fault::Kill) => {
                 let _ = kill(pid, Signal::SIGKILL);
                 return;
             }
-            Some((_, Fault::Error(error))) => end = AtEnd::Fail(error),
-            Some((_, Fault::Short)) => {
-                change(pid, |registers| registers.rdx = registers.rdx.min(1))
+            Some(Fault::Error(error)) => AtEnd::Fail(error),
+            Some(Fault::Short) => {
+                change(pid, |registers| registers.rdx = registers.rdx.min(1));
+                AtEnd::Nothing
             }
-            None if skipped => end = AtEnd::Fail(Errno::UnknownErrno),
-            None => {}
-        }
+            None if sleeps => AtEnd::Fail(Errno::UnknownErrno),
+            None => AtEnd::Nothing,
+        };
         // a descriptor is closed even if that fails
         if matches!(end, AtEnd::Fail(_)) && number != libc::SYS_close {
             change(pid, |registers| registers.orig_rax = u64::MAX);
         }
-        self.inside.insert(pid, end);
+        traced.inside = Some(end);
         go_on(pid, None);
+    }
+}
+
+fn meets(strike: &Strike, call: &Call) -> bool {
+    let Call { who, at, number, .. } = &strike.call;
+    *who == call.who && *at <= call.at && *number == call.number
+}
+
+fn kind(pid: Pid, descriptor: u64) -> Kind {
+    let found = fs::metadata(format!("/proc/{pid}/fd/{descriptor}")).map(|file| file.file_type());
+    if !found.is_ok_and(|kind| kind.is_fifo() || kind.is_socket()) {
+        return Kind::Any;
+    }
+    let about = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap_or_default();
+    let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
+    match flags.unwrap_or(0) & libc::O_NONBLOCK {
+        0 => Kind::Pipe,
+        _ => Kind::Nonblocking,
     }
 }
 
