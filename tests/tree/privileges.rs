@@ -2,7 +2,11 @@
 //! account, and root, looked at with real user ids.
 
 use crate::machine::{Disk, Machine};
+use std::time::Duration;
 use tests::ran;
+
+/// A script starts hundreds of processes; none of them waits for anything.
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn an_installed_system_gives_nobody_more_than_he_needs() {
@@ -18,7 +22,7 @@ fn an_installed_system_gives_nobody_more_than_he_needs() {
 /// Runs a script on a machine and gives what it prints.
 #[track_caller]
 fn printed(machine: &Machine, script: &str, input: &str) -> String {
-    let (code, said, err) = ran(&machine.run(script, input));
+    let (code, said, err) = ran(&machine.run_within(LIMIT, script, input));
     assert_eq!((code, &err[..]), (Some(0), ""), "{said}");
     said
 }
