@@ -94,7 +94,7 @@ bench-net: all
 
 bench-supervise: all
 	BUILT=$(BUILT) SHORT=$(SHORT) TMPDIR=$(firstword $(wildcard /dev/shm) /tmp) \
-	cargo bench -q -p catena --bench supervise
+	cargo bench -q -p catena --bench supervise -- $(PARTS)
 
 bench-mail: all
 	BUILT=$(BUILT) SHORT=$(SHORT) cargo bench -q -p catena --bench mail -- $(PARTS)

@@ -3,7 +3,8 @@
 //! `make bench-supervise` runs it, against what is installed of daemontools, runit and s6. Figures
 //! of CPU are medians of interleaved rounds; they change with the machine, the ratios hold. Logs are
 //! in memory, where the system has such a folder: disks differ. Below "bar" stands what a ratio or
-//! number has to reach, and whether it does. `SHORT=1` is under a minute.
+//! number has to reach, and whether it does. `SHORT=1` is under a minute; `PARTS=` names some of
+//! loggers, local, restarts and services.
 
 mod bulk;
 mod crowd;
@@ -16,11 +17,22 @@ const OTHERS: &str = "/usr/bin";
 
 fn main() {
     let short = std::env::var_os("SHORT").is_some_and(|value| !value.is_empty());
-    bulk::loggers(short);
-    bulk::local_time(short);
-    crowd::restarts(short);
-    let sizes = if short { &[100][..] } else { &[500, 1000] };
-    sizes.iter().for_each(|count| crowd::services(*count, short));
+    // cargo adds a word of its own
+    let parts: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let wanted = |part: &str| parts.is_empty() || parts.iter().any(|word| word == part);
+    if wanted("loggers") {
+        bulk::loggers(short);
+    }
+    if wanted("local") {
+        bulk::local_time(short);
+    }
+    if wanted("restarts") {
+        crowd::restarts(short);
+    }
+    if wanted("services") {
+        let sizes = if short { &[100][..] } else { &[500, 1000] };
+        sizes.iter().for_each(|count| crowd::services(*count, short));
+    }
 }
 
 /// The path of somebody else's program, if it is installed.
