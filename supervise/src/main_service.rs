@@ -6,6 +6,7 @@ use crate::status::Want;
 use crate::watch::{Mark, Watch};
 use base::Code;
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -17,7 +18,10 @@ pub struct MainService {
     name: OsString,
     /// Its last death before this svscan.
     before: Option<Stamp>,
-    mark: Option<Mark>,
+    /// The kernel tells of changes.
+    watched: bool,
+    /// Where the folder of its supervise is awaited.
+    places: Vec<Mark>,
 }
 
 impl MainService {
@@ -26,12 +30,12 @@ impl MainService {
         let folder = Folder::enter(Path::new(&name))?;
         let before = state::read(&folder.supervise("state")).ok();
         let before = before.and_then(|record| record.last_death);
-        Ok(MainService { name, before, mark: None })
+        Ok(MainService { name, before, watched: false, places: Vec::new() })
     }
 
     /// Nobody will tell of its end: it has to be looked at.
     pub fn is_unwatched(&self) -> bool {
-        self.mark.is_none()
+        !self.watched
     }
 
     /// Looks what has become of it: the exit code, if it has ended. Until then it is told not to
@@ -40,7 +44,7 @@ impl MainService {
         let folder = Folder::enter(Path::new(&self.name)).ok()?;
         let state = folder.supervise("state");
         // Watched first, then read: what comes between is not missed.
-        self.mark = self.mark.or_else(|| watch.contents(state.parent()?));
+        self.watched = state.parent().is_some_and(|home| self.watch(home, watch));
         let record = state::read(&state).ok()?;
         if let Some(code) = self.ended(&record) {
             return Some(code);
@@ -49,6 +53,27 @@ impl MainService {
             let _ = folder.control().and_then(|control| control.order(b"lo"));
         }
         None
+    }
+
+    /// Watches the folder of supervise or, until that is there, the folders in which it will come up:
+    /// that of its name and, if the name is a link, that of what the link leads to. `false`: the
+    /// kernel cannot tell.
+    fn watch(&mut self, home: &Path, watch: &Watch) -> bool {
+        let watched = |folder: &Path| watch.names(folder);
+        if watched(home).is_none() {
+            let Some(beside) = home.parent() else { return false };
+            let target = fs::read_link(home).ok().map(|target| beside.join(target));
+            let places = [Some(beside), target.as_deref().and_then(Path::parent)];
+            let marks = places.into_iter().flatten().map(watched);
+            let Some(marks) = marks.collect() else { return false };
+            self.places = marks;
+            // Looked at once more: it may have come meanwhile.
+            if watched(home).is_none() {
+                return fs::metadata(home).is_err();
+            }
+        }
+        self.places.drain(..).for_each(|place| watch.forget(place));
+        true
     }
 
     fn ended(&self, record: &Record) -> Option<Code> {
@@ -70,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_code_is_that_of_the_first_death() {
-        let main = |before| MainService { name: "a".into(), before, mark: None };
+        let main =
+            |before| MainService { name: "a".into(), before, watched: false, places: Vec::new() };
         let death = Record { last_death: Some([1; 12]), ..Record::default() };
         let exit = Record { last_exit: Some(7), ..death.clone() };
         let signal = Record { last_signal: Some(15), ..death.clone() };

@@ -66,7 +66,10 @@ impl Watch {
         if REMOTE.contains(&statfs(folder).ok()?.filesystem_type()) {
             return None;
         }
-        inotify.add_watch(folder, changes | AddWatchFlags::IN_ONLYDIR).ok().map(Mark)
+        // Two may watch one folder, for different changes.
+        let add = AddWatchFlags::from_bits_retain(libc::IN_MASK_ADD);
+        let flags = changes | add | AddWatchFlags::IN_ONLYDIR;
+        inotify.add_watch(folder, flags).ok().map(Mark)
     }
 
     /// Forgets a folder.

@@ -33,7 +33,7 @@ base::program!("svscan", run);
 
 /// How often to look at what cannot be watched, and to try again what has failed.
 const LOOK: Duration = Duration::from_secs(5);
-/// How often to look at a main service that cannot be watched, or not yet.
+/// How often to look at a main service that cannot be watched.
 const LOOK_AT_MAIN: Duration = Duration::from_millis(200);
 /// A directory that changed within this time may change again without looking different.
 const STAMP: Duration = Duration::from_secs(2);
