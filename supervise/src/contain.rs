@@ -11,7 +11,7 @@ use base::number::decimal;
 use base::sys::signal::Signal;
 use base::sys::wait::{self, Pid};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -51,11 +51,13 @@ impl Container {
         group.has_members().then_some(Container::Group(group))
     }
 
-    /// Takes in a child that does nothing yet.
-    pub fn add(&self, pid: Pid) -> io::Result<()> {
+    /// What a process writes 0 to in order to get in. `None`: it is in.
+    pub fn door(&self) -> io::Result<Option<File>> {
         match self {
-            Container::Group(group) => fs::write(group.file("cgroup.procs"), pid.to_string()),
-            Container::Descendants => Ok(()),
+            Container::Group(group) => {
+                OpenOptions::new().write(true).open(group.file("cgroup.procs")).map(Some)
+            }
+            Container::Descendants => Ok(None),
         }
     }
 

@@ -1,17 +1,16 @@
 //! `supervise/`, the folder in which supervise keeps its files: where it is, and how the supervise
 //! that owns it sees it, from inside the service directory.
 
+use crate::replaced::Replaced;
 use crate::state::{self, Record};
 use crate::status::SIZE;
 use base::env;
 use base::sys::lock;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt};
@@ -40,14 +39,18 @@ pub fn of(path: &Path) -> io::Result<PathBuf> {
 /// The folder of the supervise that runs in the service directory.
 pub struct Home {
     path: PathBuf,
-    /// Files that this process has made.
-    made: RefCell<Vec<&'static str>>,
+    /// The file `status`.
+    pub status: Replaced,
+    /// The file `state`.
+    pub state: Replaced,
 }
 
 impl Home {
     /// That of the current directory.
     pub fn here() -> io::Result<Home> {
-        Ok(Home { path: of(Path::new("."))?, made: RefCell::default() })
+        let path = of(Path::new("."))?;
+        let (status, state) = (Replaced::new(&path, "status")?, Replaced::new(&path, "state")?);
+        Ok(Home { path, status, state })
     }
 
     /// Makes the folder, mode 700, or the one that a link of its name leads to. A failure shows
@@ -92,17 +95,6 @@ impl Home {
         base::files::open_write(&self.path.join(name))
     }
 
-    /// Replaces `status`; readers see the old one or the new one, whole. Nothing is synced: after
-    /// a crash of the system no service runs.
-    pub fn write_status(&self, bytes: &[u8]) -> Result<(), Failure> {
-        self.replace("status", bytes)
-    }
-
-    /// Replaces `state` likewise.
-    pub fn write_state(&self, record: &Record) -> Result<(), Failure> {
-        self.replace("state", record.text().as_bytes())
-    }
-
     /// What an earlier supervise has written, if it has.
     pub fn read_state(&self) -> Option<Record> {
         state::read(&self.path.join("state")).ok()
@@ -110,54 +102,9 @@ impl Home {
 
     /// The bytes of `status`; none if there are none.
     pub fn read_status(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(2 * SIZE);
         let file = base::files::open_read(&self.path.join("status"));
         let _ = file.and_then(|file| file.take(2 * SIZE as u64).read_to_end(&mut bytes));
         bytes
     }
-
-    /// After the first time, two files change places, so that the one which is written has its room on the disk
-    /// already: a full disk is no obstacle, and the journal of the file system not waited for, as
-    /// it is by ext4 when a new file takes the name of an old one.
-    fn replace(&self, file: &'static str, bytes: &[u8]) -> Result<(), Failure> {
-        let failed = |step| move |why| Failure { step, file, why };
-        let path = self.path.join(file);
-        let new = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK);
-        let mut opened = options.open(&new).map_err(failed(Step::Open))?;
-        opened.write_all(bytes).map_err(failed(Step::Write))?;
-        opened.set_len(bytes.len() as u64).map_err(failed(Step::Write))?;
-        let mut made = self.made.borrow_mut();
-        let exchange = RenameFlags::RENAME_EXCHANGE;
-        if made.contains(&file) && renameat2(AT_FDCWD, &new, AT_FDCWD, &path, exchange).is_ok() {
-            return Ok(());
-        }
-        // The first time, or on a file system that cannot do it.
-        fs::rename(&new, &path).map_err(failed(Step::Rename))?;
-        if !made.contains(&file) {
-            made.push(file);
-        }
-        Ok(())
-    }
-}
-
-/// Why a file could not be replaced.
-pub struct Failure {
-    /// What failed.
-    pub step: Step,
-    /// The file's name.
-    pub file: &'static str,
-    /// The reason.
-    pub why: io::Error,
-}
-
-/// A step of replacing a file.
-pub enum Step {
-    /// Opening `NAME.new`.
-    Open,
-    /// Writing it.
-    Write,
-    /// Renaming it to `NAME`.
-    Rename,
 }

@@ -1,7 +1,9 @@
 //! What the supervision programs share: service directories and their status.
 
+pub mod book;
 pub mod contain;
 pub mod denial;
+pub mod draft;
 pub mod elf;
 pub mod folder;
 pub mod glob;
@@ -27,6 +29,7 @@ pub mod pattern;
 pub mod pieces;
 pub mod pipe;
 pub mod readiness;
+pub mod replaced;
 pub mod row;
 pub mod running;
 pub mod seat;

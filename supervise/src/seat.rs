@@ -107,7 +107,7 @@ impl Seat {
     /// Starts a supervise there.
     pub fn fill(&mut self, supervise: &Spawn) -> io::Result<()> {
         self.postpone();
-        self.sitter = Sitter::Child(supervise.start()?);
+        self.sitter = Sitter::Child(supervise.start_after(|| {})?);
         self.not_before = Instant::now() + PACE;
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Seat {
     pub fn file_of_process(&self, descriptor: u8) -> Option<PathBuf> {
         let folder = Folder::enter(&self.path).ok()?;
         let record = state::read(&folder.supervise("state")).ok()?;
-        let process = record.process.filter(|_| record.is_of_now());
+        let process = record.process.filter(|_| record.is_of_kernel(state::Boot::now()));
         let running = process.and_then(Running::adopt)?;
         Some(format!("/proc/{}/fd/{descriptor}", running.pid()).into())
     }

@@ -4,14 +4,17 @@
 //! One `key=value` per line. A reader skips keys and values that it does not know, so both sides
 //! may be newer than the other.
 
+use crate::running::start_of;
 use crate::status::Want;
 use base::number::decimal;
+use base::sys::fd;
 use base::sys::wait::Pid;
 use base::tai64;
 use nix::sys::signal::Signal;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Bytes of the file that readers look at. Supervise writes less than a kilobyte.
@@ -30,9 +33,9 @@ pub struct Record {
     pub script: Option<Script>,
     /// `log_pid`, `log_start`: what runs as its log script.
     pub log: Option<Process>,
-    /// `boot`: the kernel that both run under.
-    pub boot: Option<Boot>,
-    /// `supervisor`: the process that has written this.
+    /// `boot` and `init`: the system that both run in.
+    pub life: Life,
+    /// `supervisor`: the process that has written this. `None` if it has ended in order.
     pub supervisor: Option<Pid>,
     /// `want`: `up`, `down` or `once`.
     pub want: Option<Want>,
@@ -71,6 +74,16 @@ pub struct Process {
     pub start: u64,
 }
 
+/// What tells a system from itself after its next start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// `boot`: the kernel.
+    pub boot: Option<Boot>,
+    /// `init`: the start of process 1, as in [`Process`]. A container that starts again has another
+    /// one under the same kernel.
+    pub init: Option<u64>,
+}
+
 /// The files of a service directory that supervise runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Script {
@@ -91,13 +104,23 @@ pub struct Boot(pub [u8; 36]);
 impl Boot {
     /// That of the running kernel. `None` without `/proc`.
     pub fn now() -> Option<Boot> {
-        Boot::of(&std::fs::read("/proc/sys/kernel/random/boot_id").ok()?)
+        let mut text = [0; 64];
+        let file = File::open("/proc/sys/kernel/random/boot_id").ok()?;
+        let count = fd::read(file.as_fd(), &mut text).ok()?;
+        Boot::of(&text[..count])
     }
 
     fn of(text: &[u8]) -> Option<Boot> {
         let text = text.trim_ascii_end();
         let plain = text.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
         text.try_into().ok().map(Boot).filter(|_| plain)
+    }
+}
+
+impl Life {
+    /// That of the running system.
+    pub fn now() -> Life {
+        Life { boot: Boot::now(), init: start_of(1) }
     }
 }
 
@@ -118,7 +141,7 @@ impl Script {
 
 /// Reads a state file, of which [`LONGEST`] bytes count. It never waits, whatever the file is.
 pub fn read(file: &Path) -> io::Result<Record> {
-    let mut text = Vec::new();
+    let mut text = Vec::with_capacity(LONGEST);
     let file: File = base::files::open_read(file)?;
     file.take(LONGEST as u64).read_to_end(&mut text)?;
     Ok(Record::parse(&text))
@@ -154,7 +177,8 @@ impl Record {
                 let names = |script: &Script| script.name().as_bytes() == value;
                 self.script = Script::ALL.into_iter().find(names);
             }
-            b"boot" => self.boot = Boot::of(value),
+            b"boot" => self.life.boot = Boot::of(value),
+            b"init" => self.life.init = decimal(value),
             b"supervisor" => self.supervisor = process_number(value),
             b"want" => {
                 let means = |want: &Want| word(*want).as_bytes() == value;
@@ -176,9 +200,9 @@ impl Record {
         }
     }
 
-    /// `self.process` and `self.log` mean processes of the running kernel.
-    pub fn is_of_now(&self) -> bool {
-        self.boot.is_some() && self.boot == Boot::now()
+    /// `self.process` and `self.log` mean processes of this kernel.
+    pub fn is_of_kernel(&self, boot: Option<Boot>) -> bool {
+        self.life.boot.is_some() && self.life.boot == boot
     }
 
     /// The file's text: every key, in a fixed order, empty where nothing is known.
@@ -190,10 +214,11 @@ impl Record {
         };
         let (pid, start) = process(self.process);
         let (log_pid, log_start) = process(self.log);
-        let boot = self.boot.map(|boot| String::from_utf8_lossy(&boot.0).into_owned());
+        let boot = self.life.boot.map(|boot| String::from_utf8_lossy(&boot.0).into_owned());
         put(&mut text, "pid", pid);
         put(&mut text, "start", start);
         put(&mut text, "boot", boot.unwrap_or_default());
+        put(&mut text, "init", number(self.life.init));
         put(&mut text, "supervisor", number(self.supervisor));
         put(&mut text, "script", self.script.map_or("", Script::name));
         put(&mut text, "log_pid", log_pid);
@@ -288,7 +313,10 @@ mod tests {
             process: Some(Process { pid: 4711, start: 1234 }),
             script: Some(Script::Run),
             log: Some(Process { pid: 4712, start: 1235 }),
-            boot: Some(Boot(*b"12345678-90ab-cdef-1234-567890abcdef")),
+            life: Life {
+                boot: Some(Boot(*b"12345678-90ab-cdef-1234-567890abcdef")),
+                init: Some(3),
+            },
             supervisor: Some(99),
             want: Some(Want::Once),
             paused: true,

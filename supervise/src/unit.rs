@@ -1,11 +1,13 @@
 //! One thing that supervise keeps running, `run` or `log`, with the scripts around it.
 //!
 //! `start` before the first `run`; `finish` after each death of `run`; `stop` after the last.
-//! A script that has just been started is held at a [`Gate`] until [`Unit::release`]: supervise
-//! calls it when the process stands in `supervise/state`. So it is killed either before, and the
-//! script never runs, or after, and the next supervise adopts the script.
+//! A process that is about to become a script writes itself into `supervise/state`, and has the
+//! lock until it is the script. So whenever supervise is killed, the next one, which waits for the
+//! lock, finds the script written down and adopts it.
 
+use crate::book::Book;
 use crate::contain::Container;
+use crate::draft::Draft;
 use crate::order::Order;
 use crate::pace::Pace;
 use crate::readiness::{Gift, Readiness};
@@ -13,15 +15,18 @@ use crate::running::Running;
 use crate::settings;
 use crate::state::{Record, Script, Stamp};
 use crate::status::{State, Status, Want};
-use base::sys::clock;
 use base::sys::poll::Wait;
 use base::sys::signal::Signal;
-use base::sys::spawn::{Gate, Spawn};
+use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Pid};
+use base::sys::{clock, fd};
 use base::{say, tai64};
 use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the system when it has no room for a process.
@@ -43,8 +48,10 @@ const FINISH_FAILED: u8 = 125;
 pub struct Unit {
     /// The service directory as the caller named it.
     name: String,
-    /// Supervise's lock. A child lets go of it at once, so that it never outlives supervise.
+    /// Supervise's lock. A child that is not written down lets go of it at once.
     lock: RawFd,
+    /// Where what runs is written down.
+    book: Rc<Book>,
     /// The log script, which has no other scripts around it.
     is_log: bool,
     /// The end of the pipe between service and log script that is its own, and its number there.
@@ -66,8 +73,6 @@ pub struct Unit {
     ask_at: Option<Instant>,
     /// When to look at a process whose death nobody tells.
     look_at: Option<Instant>,
-    /// Keeps what was just started from running.
-    gate: Option<Gate>,
     /// Stamp of the last start or death.
     since: Stamp,
     past: Past,
@@ -108,13 +113,28 @@ struct Past {
     delay: Option<u64>,
 }
 
+impl Past {
+    /// What an earlier supervise has written.
+    fn of(record: &Record) -> Past {
+        Past {
+            restarts: record.restarts,
+            exit: record.last_exit,
+            signal: record.last_signal,
+            start: record.last_start,
+            death: record.last_death,
+            delay: None,
+        }
+    }
+}
+
 impl Unit {
     /// The service, wanted up or down.
-    pub fn service(name: String, lock: RawFd, want: Want) -> Unit {
+    pub fn service(name: String, lock: RawFd, want: Want, book: &Rc<Book>) -> Unit {
         let now = Instant::now();
         Unit {
             name,
             lock,
+            book: Rc::clone(book),
             is_log: false,
             pipe: None,
             want,
@@ -128,7 +148,6 @@ impl Unit {
             kill_at: None,
             ask_at: None,
             look_at: None,
-            gate: None,
             since: tai64::pack(clock::now()),
             past: Past::default(),
             readiness: Readiness::down(),
@@ -140,24 +159,26 @@ impl Unit {
     }
 
     /// Its log script.
-    pub fn log(name: String, lock: RawFd) -> Unit {
+    pub fn log(name: String, lock: RawFd, book: &Rc<Book>) -> Unit {
         let readiness = Readiness::default();
-        let service = Unit::service(name, lock, Want::Up);
+        let service = Unit::service(name, lock, Want::Up, book);
         Unit { is_log: true, fresh: false, unstopped: false, readiness, ..service }
     }
 
-    /// Goes on where an earlier supervise was killed: with the process that it has written down,
-    /// if that still runs. `shown` is what the status said.
-    pub fn adopt(&mut self, record: &Record, shown: Option<Status>) {
+    /// Goes on where an earlier supervise has left off: with the process that it has written down,
+    /// if that still runs. `shown` is what the status said. `cut_off`: that supervise has not ended
+    /// in order, so that what was wanted stays wanted even if nothing runs.
+    pub fn adopt(&mut self, record: &Record, shown: Option<Status>, cut_off: bool) {
         let process = if self.is_log { record.log } else { record.process };
         let running = process.and_then(Running::adopt);
-        let shown = shown.filter(|shown| process.is_some_and(|p| p.pid as u32 == shown.pid));
         let script = record.script.filter(|_| !self.is_log);
         self.phase = match running {
             Some(running) => Phase::Up(script.unwrap_or(Script::Run), running),
             None if script == Some(Script::Start) && process.is_none() => Phase::Started,
+            None if cut_off => return self.stay(record, shown),
             None => return,
         };
+        let shown = shown.filter(|shown| process.is_some_and(|p| p.pid as u32 == shown.pid));
         let (want, paused) = match self.is_log {
             false => (record.want, record.paused),
             true => (shown.map(|shown| shown.want), shown.is_some_and(|shown| shown.paused)),
@@ -166,14 +187,7 @@ impl Unit {
         self.paused = paused;
         self.since = shown.map(|shown| shown.since).or(record.last_start).unwrap_or(self.since);
         self.fresh = false;
-        self.past = Past {
-            restarts: record.restarts,
-            exit: record.last_exit,
-            signal: record.last_signal,
-            start: record.last_start,
-            death: record.last_death,
-            delay: None,
-        };
+        self.past = Past::of(record);
         if let Phase::Up(Script::Run, running) = &self.phase
             && !self.is_log
         {
@@ -182,9 +196,32 @@ impl Unit {
         self.watch_adopted();
     }
 
+    /// Nothing runs: it is started only if that was wanted, whatever the file `down` says.
+    fn stay(&mut self, record: &Record, shown: Option<Status>) {
+        let down = shown.filter(|shown| shown.pid == 0);
+        let (want, failed) = match self.is_log {
+            false => (record.want, record.failed),
+            true => (
+                shown.map(|shown| shown.want),
+                down.is_some_and(|shown| shown.state == Some(State::Failed)),
+            ),
+        };
+        self.want = want.unwrap_or(self.want);
+        self.failed = failed;
+        // A single run that has not begun yet is waiting for its time.
+        let due = match self.want {
+            Want::Up => true,
+            Want::Down => false,
+            Want::Once => record.delay.is_some() && !self.is_log,
+        };
+        self.phase = if due { Phase::Due(Instant::now()) } else { Phase::Down };
+        self.since = down.map_or(self.since, |shown| shown.since);
+        self.past = Past::of(record);
+    }
+
     /// Goes on to contain what an earlier supervise has contained.
     pub fn contain(&mut self) {
-        self.container = Container::left().filter(|_| settings::exists("contain"));
+        self.container = settings::exists("contain").then(Container::left).flatten();
         if self.container.is_some() && !matches!(self.phase, Phase::Up(..)) {
             self.clear();
         }
@@ -282,13 +319,6 @@ impl Unit {
     fn watch_adopted(&mut self) {
         let blind = |running: &Running| running.is_adopted() && running.end().is_none();
         self.look_at = self.running().is_some_and(blind).then(|| Instant::now() + LOOK);
-    }
-
-    /// Lets what was started run. To be called once it is written down.
-    pub fn release(&mut self) {
-        if let Some(gate) = self.gate.take() {
-            gate.open();
-        }
     }
 
     fn running(&self) -> Option<&Running> {
@@ -414,7 +444,6 @@ impl Unit {
         let words: Vec<OsString> =
             [format!("./{file}")].iter().chain(words).map(Into::into).collect();
         let mut child = Spawn::new(&words)
-            .close(self.lock)
             .last_words(format!("supervise: fatal: unable to start {}/{file}", self.name));
         let leader = !settings::exists("no-setsid");
         if leader {
@@ -427,13 +456,25 @@ impl Unit {
         if let Some(env) = &gift.env {
             child = child.env(env);
         }
-        match child.start_held() {
-            Ok((pid, gate)) => {
-                self.gate = Some(gate);
-                self.contain_child(script, pid);
+        let now = tai64::pack(clock::now());
+        let mut draft = self.draft(script, now);
+        let door = self.door(script);
+        let mut entered = Ok(());
+        // In the child, which must not allocate.
+        let first = || {
+            if let Ok(Some(door)) = &door {
+                entered = fd::write(door.as_fd(), b"0").map(drop);
+            }
+            draft.write(&self.book.home);
+        };
+        match child.start_after(first) {
+            Ok(pid) => {
+                if let Err(why) = door.and(entered) {
+                    say::unable(format_args!("contain {}", self.name), &why);
+                }
                 self.phase = Phase::Up(script, Running::child(pid, leader));
                 self.paused = false;
-                self.changed(script);
+                self.changed(script, now);
                 self.notify(script, "start", pid, 0);
             }
             Err(why) => {
@@ -444,16 +485,29 @@ impl Unit {
         }
     }
 
-    fn contain_child(&self, script: Script, pid: Pid) {
+    /// What the process that is to be this script has to write to in order to be contained.
+    fn door(&self, script: Script) -> io::Result<Option<File>> {
         let container = self.container.as_ref().filter(|_| script == Script::Run);
-        if let Some(Err(why)) = container.map(|container| container.add(pid)) {
-            say::unable(format_args!("contain {}", self.name), &why);
-        }
+        container.map_or(Ok(None), Container::door)
+    }
+
+    /// The state once this script runs.
+    fn draft(&self, script: Script, now: Stamp) -> Draft {
+        self.book.draft(self.is_log, |record| {
+            if self.is_log {
+                return;
+            }
+            self.record(record);
+            record.script = Some(script);
+            (record.paused, record.adopted) = (false, false);
+            if script == Script::Run {
+                record.last_start = Some(now);
+            }
+        })
     }
 
     /// A start or death has to be dated. The scripts after a death do not date it anew.
-    fn changed(&mut self, script: Script) {
-        let now = tai64::pack(clock::now());
+    fn changed(&mut self, script: Script, now: Stamp) {
         if script != Script::Finish {
             self.since = now;
         }
@@ -499,7 +553,6 @@ impl Unit {
         let Phase::Up(script, running) = std::mem::replace(&mut self.phase, Phase::Down) else {
             return;
         };
-        self.gate = None;
         self.kill_at = None;
         self.paused = false;
         let (code, signal) = (status.and_then(|s| s.code()), status.and_then(|s| s.signal()));

@@ -188,7 +188,7 @@ fn bytes(file: &Path) -> Result<Vec<u8>, Hidden> {
 fn record(file: &Path) -> Option<Record> {
     let record = state::read(file).ok()?;
     let lives = |pid: Pid| wait::end_of(pid).is_ok() || Path::new(&format!("/proc/{pid}")).exists();
-    (record.boot == Boot::now() && record.supervisor.is_some_and(lives)).then_some(record)
+    (record.is_of_kernel(Boot::now()) && record.supervisor.is_some_and(lives)).then_some(record)
 }
 
 fn agree(record: &Record, status: &Status) -> bool {

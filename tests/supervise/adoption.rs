@@ -6,28 +6,11 @@ use crate::services::{STAYS, Services, assert_idle, is_gone, parent, process, se
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Running, bin, original, ran, skip, start, until, without};
+use tests::{LIMIT, Running, bin, original, skip, start, until, without};
 
 /// A run script that tells of its start, and of a second copy of it.
 const SINGLE: &str = "exec 9>>../lock\nflock -n 9 || { echo $$ >>../doubles; exit 1; }\n\
                       echo $$ >>../runs\nexec sleep 1000\n";
-
-/// Kills a supervise and starts another one, once the service has started.
-#[track_caller]
-fn again(place: &Services, name: &str, old: Running) -> Running {
-    old.signal(libc::SIGKILL);
-    old.wait(LIMIT);
-    let new = place.supervise(name);
-    // `old` is dropped only here, and with it its process group
-    drop(old);
-    new
-}
-
-#[track_caller]
-fn dismissed(place: &Services, name: &str, running: Running) {
-    place.svc(&["-dx", name]);
-    assert_eq!(ran(&running.finish(LIMIT)), (Some(0), String::new(), String::new()));
-}
 
 #[test]
 fn a_service_outlives_its_supervise() {
@@ -41,7 +24,7 @@ fn a_service_outlives_its_supervise() {
     place.wait_state("a", "pid", &format!("{pid}"));
     assert_eq!([place.state("a", "adopted"), place.state("a", "script")], ["no", "run"]);
     let status = place.read("a/supervise/status");
-    let second = again(&place, "a", first);
+    let second = place.again("a", first);
     assert_eq!((place.pid("a"), place.stat("a")), (pid, "up (pid N) S seconds".into()));
     assert_eq!(place.read("a/supervise/status"), status);
     assert_eq!(place.state("a", "adopted"), "yes");
@@ -52,7 +35,7 @@ fn a_service_outlives_its_supervise() {
     place.svc(&["-p", "a"]);
     until(LIMIT, "stopped", || process(pid)[0] == "T");
     place.wait_state("a", "paused", "yes");
-    let third = again(&place, "a", second);
+    let third = place.again("a", second);
     place.wait_stat("a", "up (pid N) S seconds, paused");
     place.svc(&["-c", "a"]);
     until(LIMIT, "going on", || process(pid)[0] == "S");
@@ -63,7 +46,7 @@ fn a_service_outlives_its_supervise() {
     assert_eq!(parent(next), third.pid());
     assert_eq!([place.state("a", "adopted"), place.state("a", "restarts")], ["no", "1"]);
     assert_eq!(place.state("a", "last_exit") + &place.state("a", "last_signal"), "");
-    dismissed(&place, "a", third);
+    place.dismiss("a", third);
     assert!(!place.exists("doubles"));
 }
 
@@ -78,13 +61,151 @@ fn what_was_wanted_of_it_stays_wanted() {
     place.svc(&["-o", "a"]);
     place.wait_lines("runs", 1);
     place.wait_state("a", "want", "once");
-    let second = again(&place, "a", first);
+    let second = place.again("a", first);
     assert_eq!(place.stat("a"), "up (pid N) S seconds, normally down");
     assert_eq!(place.state("a", "want"), "once");
     signal(place.pid("a"), libc::SIGTERM);
     place.wait_stat("a", "down S seconds");
-    dismissed(&place, "a", second);
+    place.dismiss("a", second);
     assert_eq!(place.text("runs").lines().count(), 1);
+}
+
+/// Starts the next supervise after one that was killed, and tells it that the service is to be up:
+/// how often it has been started then.
+#[track_caller]
+fn starts_after(place: &Services, name: &str, down: &str) -> usize {
+    let next = place.supervise(name);
+    assert_eq!(place.stat(name), down, "{name}");
+    place.svc(&["-u", name]);
+    place.wait_stat(name, "up (pid N) S seconds");
+    let starts = place.text(format!("{name}/runs")).lines().count();
+    place.dismiss(name, next);
+    starts
+}
+
+/// Tells of its start, and stays.
+const TELLS: &str = "echo $$ >>runs\nexec sleep 1000\n";
+
+#[test]
+fn what_was_down_stays_down() {
+    if original() {
+        return;
+    }
+    let place = services();
+    for (name, signal) in [("a", libc::SIGKILL), ("b", libc::SIGQUIT)] {
+        place.service(name, TELLS);
+        let first = place.supervise(name);
+        place.wait_lines(&format!("{name}/runs"), 1);
+        place.svc(&["-d", name]);
+        place.wait_stat(name, "down S seconds, normally up");
+        place.wait_state(name, "want", "down");
+        first.signal(signal);
+        first.wait(LIMIT);
+        assert_eq!(starts_after(&place, name, "down S seconds, normally up"), 2);
+    }
+}
+
+#[test]
+fn what_has_failed_stays_so() {
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("a", "echo $$ >>runs\n[ -e well ] || exit 100\nexec sleep 1000\n");
+    let first = place.supervise("a");
+    place.wait_state("a", "failed", "yes");
+    first.signal(libc::SIGKILL);
+    first.wait(LIMIT);
+    place.write("a/well", "");
+    assert_eq!(starts_after(&place, "a", "down S seconds, normally up, failed"), 2);
+}
+
+#[test]
+fn what_was_to_run_once_has_run_if_nobody_saw_its_end() {
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("a", TELLS).write("a/down", "");
+    let first = place.supervise("a");
+    place.svc(&["-o", "a"]);
+    let pid = place.wait_lines("a/runs", 1)[0].parse().unwrap();
+    place.wait_state("a", "want", "once");
+    first.signal(libc::SIGKILL);
+    first.wait(LIMIT);
+    signal(pid, libc::SIGKILL);
+    until(LIMIT, "its end", || is_gone(pid));
+    let next = place.supervise("a");
+    assert_eq!(
+        (place.stat("a"), place.state("a", "want")),
+        ("down S seconds".into(), "once".into())
+    );
+    place.svc(&["-u", "a"]);
+    let pid = place.wait_lines("a/runs", 2)[1].parse().unwrap();
+    place.wait_stat("a", "up (pid N) S seconds, normally down");
+    // what was to be up is, although there is a file down
+    next.signal(libc::SIGKILL);
+    next.wait(LIMIT);
+    signal(pid, libc::SIGKILL);
+    until(LIMIT, "its end", || is_gone(pid));
+    let last = place.supervise("a");
+    place.wait_lines("a/runs", 3);
+    place.dismiss("a", last);
+}
+
+#[test]
+fn a_log_script_that_was_down_stays_down() {
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("a", STAYS).script("a/log", "echo $$ >>runs\nexec cat >/dev/null\n");
+    let first = place.supervise("a");
+    place.wait_lines("a/runs", 1);
+    place.svc(&["-Ld", "a"]);
+    place.wait_state("a", "log_pid", "");
+    until(LIMIT, "the wish", || place.read("a/supervise/status")[37] == b'd');
+    let second = place.again("a", first);
+    place.wait_stat("a", "up (pid N) S seconds\na log: down S seconds");
+    place.svc(&["-Lu", "a"]);
+    place.wait_lines("a/runs", 2);
+    place.dismiss("a", second);
+    assert_eq!(place.text("a/runs").lines().count(), 2);
+}
+
+#[test]
+fn another_life_of_the_system_begins_anew() {
+    if original() {
+        return;
+    }
+    let place = services();
+    place.service("a", TELLS);
+    let mut running = place.supervise("a");
+    let mut runs = 1;
+    place.wait_lines("a/runs", runs);
+    // the system was started again, or its container; or supervise has ended in order
+    for key in ["boot", "init", "supervisor"] {
+        place.svc(&["-d", "a"]);
+        place.wait_state("a", "want", "down");
+        place.wait_stat("a", "down S seconds, normally up");
+        if key == "supervisor" {
+            place.dismiss("a", running);
+            assert_eq!(place.state("a", key), "");
+        } else {
+            running.signal(libc::SIGKILL);
+            running.wait(LIMIT);
+            let old = format!("\n{key}={}\n", place.state("a", key));
+            let text = place.text("a/supervise/state");
+            assert!(text.contains(&old), "{text}");
+            let other = old.replace(|c: char| c.is_ascii_digit(), "7");
+            place.write("a/supervise/state", text.replace(&old, &other));
+        }
+        running = place.supervise("a");
+        runs += 1;
+        place.wait_lines("a/runs", runs);
+        place.wait_stat("a", "up (pid N) S seconds");
+    }
+    place.dismiss("a", running);
 }
 
 #[test]
@@ -96,9 +217,9 @@ fn an_adopted_service_is_stopped_like_any_other() {
     place.service("a", SINGLE);
     let first = place.supervise("a");
     place.wait_lines("runs", 1);
-    let second = again(&place, "a", first);
+    let second = place.again("a", first);
     let pid = place.pid("a");
-    dismissed(&place, "a", second);
+    place.dismiss("a", second);
     until(LIMIT, "the end", || is_gone(pid));
     assert_eq!((place.state("a", "pid"), place.pid("a")), (String::new(), 0));
 }
@@ -112,11 +233,11 @@ fn a_group_is_adopted_as_a_group() {
     place.service("a", "sleep 1000 >/dev/null 2>&1 &\necho $! >child\nexec sleep 1000\n");
     let first = place.supervise("a");
     let child = place.wait_lines("a/child", 1)[0].parse().unwrap();
-    let second = again(&place, "a", first);
+    let second = place.again("a", first);
     let pid = place.pid("a");
     place.svc(&["-d+k", "a"]);
     until(LIMIT, "the end of both", || is_gone(pid) && is_gone(child));
-    dismissed(&place, "a", second);
+    place.dismiss("a", second);
 }
 
 #[test]
@@ -178,7 +299,7 @@ fn another_process_of_the_same_number_is_not_touched() {
         place.chmod(format!("{name}/supervise"), 0o700);
         let running = place.supervise(&name);
         assert_eq!(parent(place.wait_pid(&name, 0)), running.pid(), "{case}");
-        dismissed(&place, &name, running);
+        place.dismiss(&name, running);
     }
     assert!(bystander.try_wait().unwrap().is_none());
     bystander.kill().unwrap();
@@ -196,12 +317,12 @@ fn a_damaged_state_is_no_obstacle() {
         place.service(&name, STAYS).write(format!("{name}/supervise/state"), text);
         let running = place.supervise(&name);
         place.wait_stat(&name, "up (pid N) S seconds");
-        dismissed(&place, &name, running);
+        place.dismiss(&name, running);
     }
     place.service("b", STAYS).fifo("b/supervise/state");
     let running = place.supervise("b");
     place.wait_stat("b", "up (pid N) S seconds");
-    dismissed(&place, "b", running);
+    place.dismiss("b", running);
 }
 
 /// Every kind of system call between the start and the first rest.
@@ -265,7 +386,7 @@ fn one_runs(place: &Services, name: &str, first: Running) {
         let alive: Vec<_> = place.wait_lines(&runs, 1).into_iter().filter(alive).collect();
         let doubled = place.exists(format!("{name}/doubles"));
         assert_eq!((alive, doubled), (vec![pid.to_string()], false), "{name}");
-        dismissed(place, name, second);
+        place.dismiss(name, second);
     } else {
         place.svc(&["-dx", name]);
         first.wait(LIMIT);

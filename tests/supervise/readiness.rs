@@ -7,23 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Running, as_user, original, ran, root, skip, start, until};
-
-#[track_caller]
-fn dismissed(place: &Services, name: &str, running: Running) {
-    place.svc(&["-dx", name]);
-    assert_eq!(ran(&running.finish(LIMIT)), (Some(0), String::new(), String::new()));
-}
-
-/// Kills a supervise and starts another one.
-#[track_caller]
-fn again(place: &Services, name: &str, old: Running) -> Running {
-    old.signal(libc::SIGKILL);
-    old.wait(LIMIT);
-    let new = place.supervise(name);
-    drop(old);
-    new
-}
+use tests::{LIMIT, Running, as_user, original, root, skip, start, until};
 
 /// Waits until the file is there.
 #[track_caller]
@@ -41,7 +25,7 @@ fn a_service_without_readiness_does_not_tell() {
     let running = place.supervise("a");
     place.wait_pid("a", 0);
     assert_eq!([place.state("a", "ready"), place.state("a", "ready_since")], ["", ""]);
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }
 
 #[test]
@@ -61,13 +45,13 @@ fn a_line_to_the_notification_descriptor_is_ready() {
     assert!(place.state("a", "ready_since").starts_with('@'));
     assert_idle(running.pid());
     // the next supervise knows
-    let running = again(&place, "a", running);
+    let running = place.again("a", running);
     assert_eq!(place.state("a", "ready"), "yes");
     std::fs::remove_file(place.join("a/go")).unwrap();
     place.svc(&["-t", "a"]);
     place.wait_state("a", "ready", "no");
     assert_eq!(place.state("a", "ready_since"), "");
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
     assert_eq!(place.state("a", "ready"), "no");
 }
 
@@ -81,12 +65,12 @@ fn a_line_arrives_although_supervise_was_killed() {
     place.service("a", run).write("a/notification-fd", "3");
     let running = place.supervise("a");
     wait_file(&place, "a/waiting");
-    let pid = place.pid("a");
-    let running = again(&place, "a", running);
+    let pid = place.wait_pid("a", 0);
+    let running = place.again("a", running);
     place.write("a/go", "");
     place.wait_state("a", "ready", "yes");
     assert_eq!(place.pid("a"), pid);
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }
 
 #[test]
@@ -106,7 +90,7 @@ fn a_service_that_closes_the_descriptor_is_never_ready() {
         let ready = if name == "a" { "no" } else { "" };
         assert_eq!(place.state(name, "ready"), ready, "{name}");
         assert_idle(running.pid());
-        dismissed(&place, name, running);
+        place.dismiss(name, running);
     }
 }
 
@@ -129,7 +113,7 @@ fn a_datagram_to_the_notify_socket_is_ready() {
     let socket = place.wait_lines("a/socket", 1).remove(0);
     assert_eq!(socket, format!("@{}", place.state("a", "notify_socket")));
     tell(&place, "a", "STATUS=almost\nREADY=0");
-    let running = again(&place, "a", running);
+    let running = place.again("a", running);
     assert_eq!(place.state("a", "ready"), "no");
     tell(&place, "a", "STATUS=here\nREADY=1\nMAINPID=1");
     place.wait_state("a", "ready", "yes");
@@ -141,7 +125,7 @@ fn a_datagram_to_the_notify_socket_is_ready() {
     until(LIMIT, "another socket", || {
         !["", &socket[1..]].contains(&place.state("a", "notify_socket").as_str())
     });
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }
 
 #[test]
@@ -176,7 +160,7 @@ fn only_the_user_of_the_service_and_root_may_say_ready() {
     assert_eq!(place.state("a", "ready"), "no");
     send(0, "READY=1").unwrap();
     place.wait_state("a", "ready", "yes");
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }
 
 #[test]
@@ -191,7 +175,7 @@ fn check_is_run_until_it_succeeds() {
     place.wait_lines("a/checks", 2);
     assert!(begin.elapsed() > Duration::from_millis(900), "{:?}", begin.elapsed());
     assert_eq!(place.state("a", "ready"), "no");
-    let running = again(&place, "a", running);
+    let running = place.again("a", running);
     place.write("a/go", "");
     place.wait_state("a", "ready", "yes");
     assert_idle(running.pid());
@@ -203,7 +187,7 @@ fn check_is_run_until_it_succeeds() {
     let check = place.wait_lines("a/hangs", 1)[0].parse().unwrap();
     place.svc(&["-d", "a"]);
     until(LIMIT, "the end of the check", || is_gone(check));
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }
 
 /// Starts a child in a session of its own, which ignores TERM, and one of that child.
@@ -285,7 +269,7 @@ fn what_is_contained_is_so_under_the_next_supervise() {
     if !group.contains("/supervise-") {
         return skip("needs a control group");
     }
-    let running = again(&place, "a", running);
+    let running = place.again("a", running);
     signal(pid, libc::SIGKILL);
     place.wait_pid("a", pid);
     assert!(children.iter().all(|pid| is_gone(pid.parse().unwrap())));
@@ -297,5 +281,5 @@ fn what_is_contained_is_so_under_the_next_supervise() {
     let running = place.supervise("a");
     place.wait_lines("a/children", 6);
     assert!(children.iter().all(|pid| is_gone(pid.parse().unwrap())));
-    dismissed(&place, "a", running);
+    place.dismiss("a", running);
 }

@@ -81,6 +81,24 @@ impl Services {
         running
     }
 
+    /// Kills a supervise and starts another one.
+    #[track_caller]
+    pub fn again(&self, name: &str, old: Running) -> Running {
+        old.signal(libc::SIGKILL);
+        old.wait(LIMIT);
+        let new = self.supervise(name);
+        // `old` is dropped only here, and with it its process group
+        drop(old);
+        new
+    }
+
+    /// Ends a service and its supervise, which must have had nothing to say.
+    #[track_caller]
+    pub fn dismiss(&self, name: &str, running: Running) {
+        self.svc(&["-dx", name]);
+        assert_eq!(ran(&running.finish(LIMIT)), (Some(0), String::new(), String::new()));
+    }
+
     /// `svscan service`, started.
     #[track_caller]
     pub fn svscan(&self) -> Running {

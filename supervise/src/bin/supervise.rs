@@ -8,19 +8,22 @@
 use base::sys::fd;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signal, Signals};
-use base::sys::wait::{self, Pid};
+use base::sys::wait;
 use base::{Args, Code, Die, Result, Unable, say};
 use libc::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
-use supervise::home::{Failure, Home, Step};
+use supervise::book::Book;
+use supervise::home::Home;
 use supervise::order::Order;
 use supervise::pipe::Pipe;
+use supervise::replaced::{Failure, Step};
 use supervise::settings;
-use supervise::state::{Boot, Record};
+use supervise::state::Life;
 use supervise::status::{SIZE, Status, Want};
 use supervise::unit::Unit;
 
@@ -55,7 +58,7 @@ fn run(words: Args) -> Result<Code> {
     let _writer = writer.unable(format_args!("write {name}/supervise/control"))?;
     let mut supervise = Supervise::new(name, home, lock.as_raw_fd(), want)?;
     supervise.show();
-    let ok = supervise.home.read_end("ok");
+    let ok = supervise.book.home.read_end("ok");
     let _ok = ok.unable(format_args!("read {}/supervise/ok", supervise.name))?;
     supervise.watch(&signals, &control)
 }
@@ -74,18 +77,15 @@ fn caught() -> io::Result<Signals> {
 struct Supervise {
     /// As the caller named it, for messages.
     name: String,
-    home: Home,
+    /// What `supervise/state` and `supervise/status` say.
+    book: Rc<Book>,
     service: Unit,
     log: Option<Unit>,
     /// It ends as soon as nothing runs.
     exiting: bool,
     /// Whom the orders that are being read concern.
     addressee: Addressee,
-    /// The kernel that runs, so that processes are known after it.
-    boot: Option<Boot>,
-    /// What `supervise/state` and `supervise/status` say.
-    shown: (Option<Record>, Option<Vec<u8>>),
-    /// When to try again to write them, after that has failed.
+    /// When to try again to write the book, after that has failed.
     show_again: Option<Instant>,
 }
 
@@ -101,16 +101,19 @@ struct Addressee {
 impl Supervise {
     /// Takes over what an earlier supervise has left. Nothing is started yet.
     fn new(name: String, home: Home, lock: RawFd, want: Want) -> Result<Supervise> {
-        let boot = Boot::now();
-        let left = home.read_state().filter(|left| left.boot.is_some() && left.boot == boot);
-        let mut service = Unit::service(name.clone(), lock, want);
-        let mut log = settings::is_script("log").then(|| Unit::log(name.clone(), lock));
+        let life = Life::now();
+        let left = home.read_state().filter(|left| left.is_of_kernel(life.boot));
+        let shown = home.read_status();
+        let book = Rc::new(Book::new(home, life));
+        let mut service = Unit::service(name.clone(), lock, want, &book);
+        let mut log = settings::is_script("log").then(|| Unit::log(name.clone(), lock, &book));
         if let Some(left) = left {
-            let shown = home.read_status();
             let (first, second) = shown.split_at(shown.len().min(SIZE));
-            service.adopt(&left, Status::parse(first));
+            // Killed, or ended with something running, in this life of the system.
+            let cut_off = left.supervisor.is_some() && left.life == life;
+            service.adopt(&left, Status::parse(first), cut_off);
             if let Some(log) = &mut log {
-                log.adopt(&left, Status::parse(second));
+                log.adopt(&left, Status::parse(second), cut_off);
             }
         }
         service.contain();
@@ -120,8 +123,7 @@ impl Supervise {
             log.pipe = Some((0, pipe.read));
         }
         let (exiting, addressee) = (false, Addressee::default());
-        let (shown, show_again) = ((None, None), None);
-        Ok(Supervise { name, home, service, log, exiting, addressee, boot, shown, show_again })
+        Ok(Supervise { name, book, service, log, exiting, addressee, show_again: None })
     }
 
     /// Until it is to end.
@@ -130,6 +132,8 @@ impl Supervise {
             self.act();
             self.show();
             if self.exiting && self.units().all(|unit| unit.is_down()) {
+                // If that fails, the next one takes it for killed.
+                let _ = self.book.close();
                 return Ok(Code::DONE);
             }
             let (signal_came, order_came) = self.wait(signals, control)?;
@@ -227,12 +231,14 @@ impl Supervise {
         self.service.obey(order, self.addressee.group);
     }
 
-    /// Brings `supervise/state` up to date, lets what was started run, and brings
-    /// `supervise/status` up to date. A failure is told once, and tried again.
+    /// Brings `supervise/state` and then `supervise/status` up to date. A failure is told once, and
+    /// tried again.
     fn show(&mut self) {
-        let state = self.write_state();
-        self.units().for_each(Unit::release);
-        match state.and(self.write_status()) {
+        let state = self.book.write_state(|record| self.each(|unit| unit.record(record)));
+        let mut status = Vec::new();
+        self.each(|unit| status.extend(unit.status().pack()));
+        let status = self.book.write_status(status);
+        match state.and(status) {
             Ok(()) => self.show_again = None,
             Err(failure) => {
                 if self.show_again.replace(Instant::now() + NO_DISK).is_none() {
@@ -242,33 +248,9 @@ impl Supervise {
         }
     }
 
-    fn record(&self) -> Record {
-        let supervisor = Some(std::process::id() as Pid);
-        let mut record = Record { boot: self.boot, supervisor, ..Record::default() };
-        [Some(&self.service), self.log.as_ref()]
-            .into_iter()
-            .flatten()
-            .for_each(|unit| unit.record(&mut record));
-        record
-    }
-
-    fn write_state(&mut self) -> std::result::Result<(), Failure> {
-        let record = self.record();
-        if self.shown.0.as_ref() != Some(&record) {
-            self.home.write_state(&record)?;
-            self.shown.0 = Some(record);
-        }
-        Ok(())
-    }
-
-    fn write_status(&mut self) -> std::result::Result<(), Failure> {
-        let mut status = self.service.status().pack().to_vec();
-        status.extend(self.log.iter().flat_map(|log| log.status().pack()));
-        if self.shown.1.as_ref() != Some(&status) {
-            self.home.write_status(&status)?;
-            self.shown.1 = Some(status);
-        }
-        Ok(())
+    /// The service first.
+    fn each(&self, look: impl FnMut(&Unit)) {
+        [Some(&self.service), self.log.as_ref()].into_iter().flatten().for_each(look);
     }
 
     fn cannot_show(&self, Failure { step, file, why }: Failure) {

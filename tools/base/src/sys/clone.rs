@@ -14,12 +14,14 @@
 //! - slots and programs are never given back, so that it does not matter who ends first.
 
 use super::exec::{Environment, Program};
+use super::stack::Stack;
 use super::wait::Pid;
-use super::{bare, check, stack};
+use super::{bare, check};
 use crate::errno;
 use std::cell::UnsafeCell;
 use std::ffi::{OsString, c_int, c_void};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
@@ -105,7 +107,7 @@ impl Launcher {
         if self.slots.len() == SLOTS || !bare::KNOWN {
             return None;
         }
-        let stack = stack::new()?;
+        let stack = ManuallyDrop::new(Stack::new().ok()?).top();
         let slot = Slot { busy: AtomicI32::new(0), stack, errand: UnsafeCell::new(None) };
         self.slots.push(Box::leak(Box::new(slot)));
         self.slots.last().copied()

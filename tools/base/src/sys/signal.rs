@@ -27,6 +27,10 @@ fn bit(signal: Signal) -> u64 {
 
 fn dispose(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
     CHANGED.fetch_or(bit(signal), Relaxed);
+    set(signal, action)
+}
+
+fn set(signal: Signal, action: libc::sighandler_t) -> io::Result<()> {
     // SAFETY: an all-zero sigaction is a value: no flags, an empty mask.
     let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
     new.sa_sigaction = action;
@@ -139,15 +143,19 @@ impl Held {
     }
 
     /// In a child, instead of dropping: every signal that this process had changed gets its
-    /// default back, before any held one is let through.
+    /// default back, before any held one is let through. Memory stays as it is: it may be ours.
     pub(crate) fn release_in_child(&self) {
         let changed = CHANGED.load(Relaxed);
         for signal in (1..=64).filter(|signal| changed & bit(*signal) != 0) {
-            let _ = dispose(signal, libc::SIG_DFL);
+            let _ = set(signal, libc::SIG_DFL);
         }
-        CHANGED.store(0, Relaxed);
         let _ = mask(libc::SIG_SETMASK, &self.0);
     }
+}
+
+/// In a child that goes on with this program, once every signal has its default.
+pub(super) fn forget_changes() {
+    CHANGED.store(0, Relaxed);
 }
 
 impl Drop for Held {

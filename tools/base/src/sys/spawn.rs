@@ -10,7 +10,7 @@ use crate::env::Env;
 use crate::errno;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -31,17 +31,6 @@ pub struct Spawn<'a> {
     unblocked: bool,
     words_on_failure: Option<String>,
     code_on_failure: (u8, u8),
-}
-
-/// What keeps a child from becoming its program. Dropped, it ends the child.
-pub struct Gate(OwnedFd);
-
-impl Gate {
-    /// Lets the child go on.
-    pub fn open(self) {
-        // Nobody reads it if the child was killed meanwhile; callers ignore SIGPIPE.
-        let _ = fd::write(self.0.as_fd(), b".");
-    }
 }
 
 impl<'a> Spawn<'a> {
@@ -140,20 +129,29 @@ impl<'a> Spawn<'a> {
 
     /// Starts it. An error means that there is no child; all later failures are the child's.
     pub fn start(&self) -> io::Result<Pid> {
-        self.fork(None)
+        let mut errand = self.errand()?;
+        // SAFETY: one thread. The child calls only what is safe after fork: system calls, on
+        // memory that was prepared above.
+        match check(unsafe { super::fork::fork() })? {
+            0 => errand.run(),
+            pid => Ok(pid),
+        }
     }
 
-    /// As [`Spawn::start`], but the child becomes the program only when the gate is opened. It
-    /// ends without a word if this process ends before: so the child can be written down where
-    /// others find it before it does anything.
-    pub fn start_held(&self) -> io::Result<(Pid, Gate)> {
-        let (read, write) = fd::pipe()?;
-        let pid = self.fork(Some([read.as_raw_fd(), write.as_raw_fd()]))?;
-        Ok((pid, Gate(write)))
+    /// As [`Spawn::start`], and quicker: the child has our memory, and this process stands still
+    /// until it is the program. `first` is what the child does before anything else: it can write
+    /// itself down where others find it. It must not allocate: if the child is killed meanwhile,
+    /// what it has begun stays half done here.
+    pub fn start_after(&self, first: impl FnOnce()) -> io::Result<Pid> {
+        let mut errand = self.errand()?;
+        super::fork::child_in_our_memory(|| {
+            first();
+            errand.run()
+        })
     }
 
-    /// `gate`: both ends of the pipe that the child waits on.
-    fn fork(&self, gate: Option<[RawFd; 2]>) -> io::Result<Pid> {
+    /// Everything that needs memory. Signals are held back from here on.
+    fn errand(&self) -> io::Result<Errand<'_>> {
         let [first, ..] = self.words else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -166,79 +164,74 @@ impl<'a> Spawn<'a> {
             Some(folder) => Some(CString::new(folder.as_os_str().as_bytes())?),
             None => None,
         };
-        let mut moved = Vec::with_capacity(self.fds.len());
-        let held = Held::all()?;
-        // SAFETY: one thread. The child calls only what is safe after fork: system calls, on
-        // memory that was prepared above.
-        match check(unsafe { super::fork::fork() })? {
-            0 => {
-                let why = match self.become_child(folder.as_ref(), &mut moved, gate, &held) {
-                    Ok(()) => prepared.exec(),
-                    Err(why) => why,
-                };
-                self.give_up(&why)
-            }
-            pid => Ok(pid),
-        }
+        let moved = Vec::with_capacity(self.fds.len());
+        Ok(Errand { spawn: self, prepared, folder, moved, held: Held::all()? })
+    }
+}
+
+/// What a child does.
+struct Errand<'a> {
+    spawn: &'a Spawn<'a>,
+    prepared: Prepared,
+    folder: Option<CString>,
+    /// Descriptors on their way, with room for all.
+    moved: Vec<RawFd>,
+    held: Held,
+}
+
+impl Errand<'_> {
+    /// In the child: becomes the program, or gives up.
+    fn run(&mut self) -> ! {
+        let why = match self.become_child() {
+            Ok(()) => self.prepared.exec(),
+            Err(why) => why,
+        };
+        self.give_up(&why)
     }
 
     /// In the child: everything up to exec.
-    fn become_child(
-        &self,
-        folder: Option<&CString>,
-        moved: &mut Vec<RawFd>,
-        gate: Option<[RawFd; 2]>,
-        held: &Held,
-    ) -> io::Result<()> {
-        if self.session {
+    fn become_child(&mut self) -> io::Result<()> {
+        let spawn = self.spawn;
+        if spawn.session {
             // SAFETY: setsid has no preconditions.
             check(unsafe { libc::setsid() })?;
         }
-        let gate = match gate {
-            Some([read, write]) => {
-                // The end of the pipe is seen only if nobody has it open for writing.
-                fd::close(write);
-                Some(self.move_away(read)?)
-            }
-            None => None,
-        };
-        self.place_descriptors(moved)?;
-        if let Some(mask) = self.umask {
+        self.place_descriptors()?;
+        if let Some(mask) = spawn.umask {
             // SAFETY: umask has no preconditions.
             unsafe { libc::umask(mask) };
         }
-        if let Some((soft, hard)) = self.open_files {
+        if let Some((soft, hard)) = spawn.open_files {
             let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
             // SAFETY: the kernel reads one value of this frame.
             check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })?;
         }
-        if let Some(user) = &self.user {
+        if let Some(user) = &spawn.user {
             ids::become_user(user)?;
         }
-        if let Some(folder) = folder {
+        if let Some(folder) = &self.folder {
             // SAFETY: a NUL-ended string.
             check(unsafe { libc::chdir(folder.as_ptr()) })?;
         }
-        held.release_in_child();
-        if self.unblocked {
+        self.held.release_in_child();
+        if spawn.unblocked {
             super::signal::unblock_all()?;
         }
-        match gate.map(|gate| fd::read(fd::number(gate), &mut [0])) {
-            None | Some(Ok(1)) => Ok(()),
-            Some(_) => exit_at_once(111),
-        }
+        Ok(())
     }
 
     /// First every source moves out of the way of the wanted numbers, then each is copied to its
     /// own. A number that is both wanted and to be closed is wanted.
-    fn place_descriptors(&self, moved: &mut Vec<RawFd>) -> io::Result<()> {
-        for (from, _) in &self.fds {
-            moved.push(self.move_away(from.as_raw_fd())?);
+    fn place_descriptors(&mut self) -> io::Result<()> {
+        let spawn = self.spawn;
+        for (from, _) in &spawn.fds {
+            let away = self.move_away(from.as_raw_fd())?;
+            self.moved.push(away);
         }
-        for &number in &self.closed {
+        for &number in &spawn.closed {
             fd::close(number);
         }
-        for ((_, to), from) in self.fds.iter().zip(&*moved) {
+        for ((_, to), from) in spawn.fds.iter().zip(&self.moved) {
             fd::copy_to(fd::number(*from), *to)?;
         }
         Ok(())
@@ -246,14 +239,14 @@ impl<'a> Spawn<'a> {
 
     /// A copy above all wanted numbers.
     fn move_away(&self, from: RawFd) -> io::Result<RawFd> {
-        let above = self.fds.iter().map(|(_, to)| to + 1).max().unwrap_or(0).max(10);
+        let above = self.spawn.fds.iter().map(|(_, to)| to + 1).max().unwrap_or(0).max(10);
         // SAFETY: duplicates an open descriptor; no memory is involved.
         check(unsafe { libc::fcntl(from, libc::F_DUPFD_CLOEXEC, above) })
     }
 
     /// In the child: the last words, without allocation, and the end.
     fn give_up(&self, why: &io::Error) -> ! {
-        if let Some(text) = &self.words_on_failure {
+        if let Some(text) = &self.spawn.words_on_failure {
             let reason = why.raw_os_error().and_then(errno::text).unwrap_or("unknown error");
             let parts = [text.as_bytes(), b": ", reason.as_bytes(), b"\n"];
             let parts = parts.map(|part| libc::iovec {
@@ -263,7 +256,7 @@ impl<'a> Spawn<'a> {
             // SAFETY: four slices that live until the call returns; writev only reads them.
             unsafe { libc::writev(2, parts.as_ptr(), 4) };
         }
-        let (temporary, permanent) = self.code_on_failure;
+        let (temporary, permanent) = self.spawn.code_on_failure;
         exit_at_once(if errno::is_temporary(why) { temporary } else { permanent })
     }
 }
