@@ -2,8 +2,9 @@
 //!
 //! 0.76 has no options and no signals, so nothing here is for the originals.
 
-use crate::services::{STAYS, Services, is_gone, services};
+use crate::services::{STAYS, Services, assert_idle, is_gone, services};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 use tests::{LIMIT, Running, fed, original, ran, skip, start, until};
 
@@ -68,6 +69,28 @@ fn everything_ends_with_the_main_service() {
         if place.exists("service/other/up") {
             assert_eq!(place.text("service/other/told"), "ended\n");
         }
+    }
+}
+
+#[test]
+fn waiting_for_the_main_service_costs_nothing() {
+    if original() {
+        return;
+    }
+    // its supervise may have its folder elsewhere, too
+    for link in [None, Some("../../elsewhere")] {
+        let place = services();
+        place.dir("service/main");
+        if let Some(target) = link {
+            symlink(target, place.join("service/main/supervise")).unwrap();
+        }
+        let scan = start(place.command("svscan").args(["-x", "main", "service"]));
+        scan.wait_err("svscan: info: main has no file run yet\n");
+        assert_idle(scan.pid());
+        place.service("main", "exit 5\n");
+        fs::rename(place.join("main/run"), place.join("service/main/run")).unwrap();
+        assert_eq!(scan.wait(LIMIT).code(), Some(5));
+        assert_eq!(place.exists("elsewhere/status"), link.is_some());
     }
 }
 

@@ -1,11 +1,15 @@
 //! The tests of the supervision programs, one module per program.
 
 mod adoption;
+mod clocks;
 mod confine;
 mod container;
+mod crowds;
 mod envdir;
 mod envuidgid;
 mod examples;
+#[cfg(target_arch = "x86_64")]
+mod false_clock;
 mod fghack;
 mod multicat;
 mod multilog;

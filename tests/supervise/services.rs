@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Deref;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::{LIMIT, Running, Scratch, fed, program, ran, scratch, start, until};
@@ -277,4 +277,34 @@ pub fn assert_idle(pid: i32) {
         }
         since.elapsed() > Duration::from_secs(2)
     });
+}
+
+/// A disk in memory, until it is dropped.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// One of this size (`16k`) in this folder, if the test may mount.
+    pub fn mounted(folder: &Path, size: &str) -> Option<Disk> {
+        let disk = Disk(folder.into());
+        let size = format!("size={size}");
+        mount(["-t", "tmpfs", "-o", &size, "tmpfs"], folder).then_some(disk)
+    }
+
+    /// It can be written (`rw`), or only read (`ro`).
+    #[track_caller]
+    pub fn remount(&self, how: &str) {
+        let how = format!("remount,{how}");
+        assert!(mount(["-o", &how], &self.0), "{how}: a file is open for writing");
+    }
+}
+
+fn mount<const N: usize>(words: [&str; N], folder: &Path) -> bool {
+    let done = Command::new("mount").args(words).arg(folder).output();
+    done.is_ok_and(|output| output.status.success())
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
 }

@@ -1,11 +1,12 @@
 //! supervise: starting, pace, orders, signals, files, trouble.
 
-use crate::services::{STAYS, Services, assert_idle, is_gone, parent, process, services, signal};
+use crate::services::{
+    Disk, STAYS, Services, assert_idle, is_gone, parent, process, services, signal,
+};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::{
@@ -663,7 +664,7 @@ fn a_full_disk_is_told_and_outlived() {
     let place = services();
     place.service("a", STAYS).dir("a/supervise");
     let disk = place.join("a/supervise");
-    let Some(_mounted) = small_disk(&disk) else {
+    let Some(_mounted) = Disk::mounted(&disk, "16k") else {
         return skip("needs to mount");
     };
     let running = place.supervise("a");
@@ -714,19 +715,4 @@ fn without_a_pipe_it_does_not_start() {
     let Some(mut command) = failing("/^pipe", "EMFILE", 1, command.arg("a")) else { return };
     let err = "supervise: fatal: unable to create pipe for a: process cannot open more files\n";
     assert_eq!(ran(&fed(&mut command, "")), said(111, err));
-}
-
-/// A disk of four pages, until it is dropped.
-struct SmallDisk(PathBuf);
-
-fn small_disk(folder: &Path) -> Option<SmallDisk> {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=16k", "tmpfs"]).arg(folder);
-    mount.output().is_ok_and(|output| output.status.success()).then(|| SmallDisk(folder.into()))
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
-    }
 }
