@@ -118,6 +118,11 @@ impl Script {
 }
 
 impl Script {
+    /// All lines go to all logs, and nowhere else.
+    pub fn indifferent(&self) -> bool {
+        self.actions.iter().all(|action| matches!(action, Action::Log(_)))
+    }
+
     /// A log puts something in front of each line.
     pub fn prefixed(&self) -> bool {
         self.logs.iter().any(|(_, settings)| !settings.prefix.is_empty())

@@ -22,6 +22,7 @@ fn a_service_outlives_its_supervise() {
     let first = place.supervise("a");
     let pid = place.wait_lines("runs", 1)[0].parse().unwrap();
     place.wait_state("a", "pid", &format!("{pid}"));
+    place.wait_pid("a", 0);
     assert_eq!([place.state("a", "adopted"), place.state("a", "script")], ["no", "run"]);
     let status = place.read("a/supervise/status");
     let second = place.again("a", first);

@@ -249,7 +249,12 @@ fn moves(changes: usize) {
         let _ = match random.below(6) {
             0 => fs::rename(one, other),
             1 => fs::rename(one, place.join(format!("gone/{number}"))),
-            2 => fs::remove_dir_all(one),
+            2 => {
+                // a supervise may be making files there
+                let gone = || fs::remove_dir_all(&one).is_ok() || one.symlink_metadata().is_err();
+                until(LIMIT, "its end", gone);
+                Ok(())
+            }
             3 => fs::remove_file(one),
             4 => {
                 place.service(&format!("linked/{number}"), &single(&place, number));

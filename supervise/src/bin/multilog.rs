@@ -49,6 +49,8 @@ fn run(words: Args) -> Result<Code> {
 
 struct Multilog {
     script: Script,
+    /// Lines need not be looked at.
+    indifferent: bool,
     statuses: Vec<StatusFile>,
     logs: Vec<LogDir>,
     signals: Signals,
@@ -87,6 +89,7 @@ impl Multilog {
         let logs = found.into_iter().map(Found::take_over).collect::<Result<Vec<LogDir>>>()?;
         let head = Vec::with_capacity(WINDOW);
         Ok(Multilog {
+            indifferent: script.indifferent(),
             script,
             statuses,
             logs,
@@ -176,6 +179,9 @@ impl Multilog {
 
     /// Decides on whole lines. Those in a row that go to the same logs are handed on together.
     fn select(&mut self, lines: &[u8]) {
+        if self.indifferent {
+            return self.logs.iter_mut().for_each(|log| log.put(lines));
+        }
         let (mut start, mut at) = (0, 0);
         for line in pieces(lines) {
             std::mem::swap(&mut self.chosen, &mut self.earlier);
