@@ -159,11 +159,11 @@ fn a_disk_that_gets_full_stops_no_service_and_loses_no_line() {
         return skip("needs root and our own");
     }
     let place = services();
-    let Some(_disk) = Disk::mounted(&place.dir("disk").join("disk"), "256k") else {
+    let Some(_disk) = Disk::mounted(&place.dir("disk").join("disk"), "1m") else {
         return skip("needs to mount");
     };
-    let count = "n=0\nwhile :; do n=$((n+1)); echo $n; sleep 0.01; done\n";
-    place.service("disk/a", count);
+    let count = "while :; do n=$((n+1)); echo $n; [ $((n%50)) -gt 0 ] || sleep 0.01; done\n";
+    place.service("disk/a", &format!("n=0\n{count}"));
     place.service("disk/a/log", "exec multilog s16777215 ./main\n");
     place.service("disk/b", STAYS);
     place.dir("service");
@@ -171,7 +171,7 @@ fn a_disk_that_gets_full_stops_no_service_and_loses_no_line() {
     let scan = place.svscan();
     let log = "disk/a/log/main/current";
     place.wait_lines(log, 10);
-    assert!(fs::write(place.join("disk/filler"), vec![0; 1 << 20]).is_err());
+    assert!(fs::write(place.join("disk/filler"), vec![0; 2 << 20]).is_err());
     scan.wait_err(
         "multilog: warning: unable to write to ./main/current, pausing: out of disk space\n",
     );
