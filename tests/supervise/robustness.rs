@@ -273,14 +273,14 @@ fn moves(changes: usize) {
     scan.signal(libc::SIGHUP);
     let present: Vec<String> =
         place.names("service").iter().map(|name| format!("service/{name}")).collect();
-    until(LIMIT, "what is there runs", || {
+    until(LIMIT * 3, "what is there runs", || {
         present.iter().all(|name| place.pid(name) != 0 && !is_gone(place.pid(name)))
     });
-    until(LIMIT, "what is gone does not", || running(&place) == present.len());
+    until(LIMIT * 3, "what is gone does not", || running(&place) == present.len());
     assert!(!place.exists("doubles"), "{}", place.text("doubles"));
     assert!(!scan.err().contains("internal"), "{}", scan.err());
     scan.signal(libc::SIGTERM);
-    assert_eq!(scan.wait(LIMIT).code(), Some(0));
+    assert_eq!(scan.wait(LIMIT * 3).code(), Some(0));
     assert_eq!(running(&place), 0);
 }
 

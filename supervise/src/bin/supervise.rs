@@ -138,10 +138,7 @@ impl Supervise {
             }
             let (signal_came, order_came) = self.wait(signals, control)?;
             if signal_came {
-                let mut came: Vec<Signal> = signals.take().collect();
-                // Which came first is not known: what is to go on must not stay paused.
-                came.sort_by_key(|signal| *signal == SIGCONT);
-                for signal in came {
+                for signal in signals.take() {
                     if signal == SIGQUIT {
                         return Ok(Code::TEMP);
                     }
