@@ -290,11 +290,11 @@ impl Disk {
         mount(["-t", "tmpfs", "-o", &size, "tmpfs"], folder).then_some(disk)
     }
 
-    /// It can be written (`rw`), or only read (`ro`).
+    /// It can be written (`rw`), or only read (`ro`), once no file is open for writing.
     #[track_caller]
     pub fn remount(&self, how: &str) {
         let how = format!("remount,{how}");
-        assert!(mount(["-o", &how], &self.0), "{how}: a file is open for writing");
+        until(LIMIT, &how, || mount(["-o", &how], &self.0));
     }
 }
 
