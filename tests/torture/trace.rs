@@ -25,6 +25,10 @@ use std::time::Duration;
 /// How long a program may take that is looked at.
 const LIMIT: Duration = Duration::from_secs(120);
 
+/// Calls that may say something to others; pwritev2 is used as a writev that does not wait.
+const SAYING: [c_long; 4] =
+    [libc::SYS_write, libc::SYS_writev, libc::SYS_pwritev2, libc::SYS_sendto];
+
 /// A file, whatever its names: a number of its own in a record.
 pub type Id = usize;
 
@@ -282,10 +286,22 @@ impl Recorder {
             }
             Some(call) => {
                 let result = registers.rax.cast_signed();
+                if result < 0 && SAYING.contains(&call.registers.orig_rax.cast_signed()) {
+                    self.unsaid(pid, call.since);
+                }
                 if self.begun && result >= 0 {
                     self.ends(&Caller { pid, call, result });
                 }
             }
+        }
+    }
+
+    /// What was said did not get out, and will be said again.
+    fn unsaid(&mut self, pid: Pid, at: usize) {
+        if let Some(Event { who, act: Act::Say { bytes } }) = self.record.events.get_mut(at)
+            && *who == name_of(pid)
+        {
+            bytes.clear();
         }
     }
 
@@ -297,9 +313,7 @@ impl Recorder {
         let number = caller.number();
         if number == libc::SYS_exit_group {
             self.note(pid, Act::Exit { code: caller.word(0) as i32 & 255 });
-        } else if [libc::SYS_write, libc::SYS_writev, libc::SYS_sendto].contains(&number)
-            && self.file(&caller).is_none()
-        {
+        } else if SAYING.contains(&number) && self.file(&caller).is_none() {
             let most = usize::MAX;
             self.note(pid, Act::Say { bytes: caller.written(most) });
         }
@@ -322,7 +336,9 @@ impl Recorder {
             libc::SYS_unlinkat => self.removed(caller, caller.at(0)),
             libc::SYS_mkdir => self.made(caller, (libc::AT_FDCWD, 0)),
             libc::SYS_mkdirat => self.made(caller, caller.at(0)),
-            libc::SYS_write | libc::SYS_writev | libc::SYS_pwrite64 => self.wrote(caller),
+            libc::SYS_write | libc::SYS_writev | libc::SYS_pwritev2 | libc::SYS_pwrite64 => {
+                self.wrote(caller);
+            }
             libc::SYS_ftruncate => {
                 let length = caller.word(1) as usize;
                 let file = self.file(caller);
@@ -343,7 +359,6 @@ impl Recorder {
             | libc::SYS_copy_file_range
             | libc::SYS_fallocate
             | libc::SYS_pwritev
-            | libc::SYS_pwritev2
             | libc::SYS_io_uring_setup => {
                 let number = caller.number();
                 panic!("the recorder has to learn what call {number} does");
@@ -432,8 +447,7 @@ impl Recorder {
     }
 
     fn note(&mut self, pid: Pid, act: Act) {
-        let who = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        self.record.events.push(Event { who: who.trim_end().to_owned(), act });
+        self.record.events.push(Event { who: name_of(pid), act });
     }
 
     fn note_of(&mut self, caller: &Caller, act: Option<Act>) {
@@ -470,6 +484,11 @@ impl Recorder {
         let folder = self.folders.get(&inode(&path.parent()?.metadata().ok()?))?;
         Some((below(folder, path.file_name()?.to_str()?), path))
     }
+}
+
+fn name_of(pid: Pid) -> String {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
 }
 
 fn inode(about: &Metadata) -> [u64; 2] {
@@ -516,7 +535,7 @@ impl Caller {
 
     /// The bytes that a call writes, at most so many.
     fn written(&self, most: usize) -> Vec<u8> {
-        if self.number() != libc::SYS_writev {
+        if ![libc::SYS_writev, libc::SYS_pwritev2].contains(&self.number()) {
             return self.memory(self.word(1), most.min(self.word(2) as usize));
         }
         let parts = self.memory(self.word(1), self.word(2) as usize * 16);
