@@ -61,7 +61,9 @@ ORIGINALS = $(CURDIR)/target/originals
 original  = $(notdir $(wildcard $(addprefix $(ORIGINALS)/,$(basename $(notdir $(wildcard tests/$1/*.rs))))))
 modules   = $(addsuffix ::,$(subst @,_at,$(subst -,_,$(call original,$1))))
 originals:
-	$(foreach f,rules net supervise mail,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) &&)) :
+	failed=0; \
+	$(foreach f,rules net supervise mail,$(if $(call modules,$f),UNDER_TEST=$(ORIGINALS) cargo test -p catena --test $f -- $(call modules,$f) || failed=1;)) \
+	exit $$failed
 
 # The tests of mail on the qmail whose programs are in the folder UNDER_TEST, as far as it has them.
 # Nothing is changed there: it is copied, and every test has a home of its own.

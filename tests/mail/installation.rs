@@ -206,10 +206,16 @@ impl Installation {
         all.into_iter().filter(|folder| !self.numbers(folder).is_empty()).collect()
     }
 
+    /// Waits until only these folders have files, as a log line may come before the unlink.
+    #[track_caller]
+    pub fn wait_folders(&self, only: &[&str]) {
+        until(LIMIT, &format!("files are in {only:?} alone"), || self.folders() == only);
+    }
+
     /// Waits until no message has any file.
     #[track_caller]
     pub fn wait_empty(&self) {
-        until(LIMIT, "the queue is empty", || self.folders().is_empty());
+        self.wait_folders(&[]);
     }
 
     /// Makes a file of a message.

@@ -163,7 +163,7 @@ fn a_concurrency_of_zero_holds_the_mail() {
     sending.log("status: local 0/0 remote 0/20");
     sending.log("delivery 1: success");
     assert!(sending.is_silent(LOCAL));
-    assert_eq!(home.folders(), ["mess", "info", "local"]);
+    home.wait_folders(&["mess", "info", "local"]);
 }
 
 #[test]
