@@ -63,6 +63,14 @@ pub fn comes_true(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
     true
 }
 
+/// Panics if no one of five attempts holds. For what takes a certain time when nothing disturbs it:
+/// a busy machine may make any one attempt slow, and a program that is wrong fails all.
+#[track_caller]
+pub fn one_of_five(attempt: impl FnMut() -> bool) {
+    let mut attempt = attempt;
+    assert!((0..5).any(|_| attempt()), "five times in a row it took another time");
+}
+
 /// The root of the source tree.
 pub fn tree() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

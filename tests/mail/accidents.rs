@@ -30,11 +30,10 @@ fn nothing_is_lost_however_often_all_is_killed() {
     home.script("qmail-remote", script).write("got/.hidden", "");
     home.link("qmail-lspawn", "qmail-rspawn");
     home.place().chmod("got", 0o777);
-    let end = Instant::now() + Duration::from_secs(5);
     let accepted = thread::scope(|scope| {
-        let injector = scope.spawn(|| inject_until(&home, end));
+        let injector = scope.spawn(|| inject(&home, 80));
         let mut random = Random::new(5);
-        while Instant::now() < end {
+        while !injector.is_finished() {
             let running = home.start();
             let started = Instant::now();
             let patience = Duration::from_millis(random.below(300) as u64);
@@ -60,15 +59,12 @@ fn nothing_is_lost_however_often_all_is_killed() {
     }
 }
 
-/// Queues one message after another, and kills qmail-queue now and then. Gives the numbers of
-/// those that it accepted.
-fn inject_until(home: &Installation, end: Instant) -> Vec<u32> {
+/// Queues `count` messages one after another, and kills qmail-queue now and then. Gives the numbers
+/// of those that it accepted.
+fn inject(home: &Installation, count: u32) -> Vec<u32> {
     let mut accepted = Vec::new();
     let mut random = Random::new(6);
-    for n in 0.. {
-        if Instant::now() >= end {
-            break;
-        }
+    for n in 0..count {
         let envelope = format!("Fme@a.example\0T{n}@b\0\0");
         home.write(format!("{n}.text"), text_of(n)).write(format!("{n}.envelope"), envelope);
         let files = format!("<\"$QMAILHOME/{n}.text\" 1<\"$QMAILHOME/{n}.envelope\"");

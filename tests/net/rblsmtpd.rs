@@ -535,7 +535,6 @@ fn all_lookups_together_may_have_a_limit() {
     ]) else {
         return;
     };
-    let begin = Instant::now();
     let within = |limit: &str, words: &[&str]| {
         let mut command = rblsmtpd(&[&["-ct0"], words, &["echo", "ran"]].concat());
         run(command.env("RBLTIMEOUT", limit).env("DNSCACHEIP", dns.ip.to_string()), "")
@@ -547,7 +546,6 @@ fn all_lookups_together_may_have_a_limit() {
     // A decision does not wait for the lists after it.
     assert_eq!(within("60", &["-r", "bad", "-r", "slow"]), refused("451 no"));
     assert_eq!(within("", &["-a", "good", "-r", "slow"]), accepted());
-    assert!(begin.elapsed() < Duration::from_secs(15));
 }
 
 // Name servers that are not as they should be.

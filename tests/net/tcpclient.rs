@@ -145,8 +145,7 @@ fn a_single_address_has_the_time_of_both_rounds() {
     let timed_out = format!("unable to connect to 127.0.0.1 port {port}: timed out");
     let words = ["127.0.0.1", &port.to_string(), "true"];
     assert_eq!(plainly(&["-T1+1"], &words), said(111, &timed_out));
-    let took = start.elapsed();
-    assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(9), "{took:?}");
+    assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -358,8 +358,7 @@ fn a_dead_name_server_costs_three_seconds() {
     command.args(["-1RHl0", "a.example", "0", "echo", "served"]);
     let start = Instant::now();
     assert_eq!(ready(&mut command).says(), "served\n");
-    let took = start.elapsed();
-    assert!(took > Duration::from_millis(2900) && took < Duration::from_secs(9), "{took:?}");
+    assert!(start.elapsed() > Duration::from_millis(2900), "{:?}", start.elapsed());
 }
 
 /// The original asks a failing server for eleven seconds.

@@ -258,7 +258,7 @@ fn without_pidfds_it_looks_once_a_second() {
     };
     let second = start(&mut blind);
     place.wait_state("a", "adopted", "yes");
-    let pid = place.pid("a");
+    let pid = place.wait_pid("a", 0);
     place.svc(&["-p", "a"]);
     until(LIMIT, "stopped", || process(pid)[0] == "T");
     place.svc(&["-tc", "a"]);

@@ -10,7 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::{
-    LIMIT, Random, Running, as_user, failing, fed, original, ran, root, skip, start, until,
+    LIMIT, Random, Running, as_user, failing, fed, one_of_five, original, ran, root, skip, start,
+    until,
 };
 
 /// The files in `supervise`: ours, and those of 0.76.
@@ -245,34 +246,33 @@ fn the_service_leads_a_session_unless_no_setsid_exists() {
 
 #[test]
 fn a_service_that_dies_at_once_starts_once_a_second() {
-    let place = services();
-    place.service("a", "date +%s.%N >>starts\n");
-    let running = place.supervise("a");
-    let starts = times(&place.wait_lines("a/starts", 4)[..4]);
-    assert_eq!(dismissed(&place, "a", running), said(0, ""));
-    for pair in starts.windows(2) {
-        let between = pair[1] - pair[0];
-        // the stamp is taken by the script, which may be late once and not the next time
-        assert!((0.8..3.0).contains(&between), "{starts:?}");
-    }
-    let all = starts[3] - starts[0];
-    assert!(all > 2.8, "{starts:?}");
+    // the stamp is taken by the script, which may be late
+    one_of_five(|| {
+        let place = services();
+        place.service("a", "date +%s.%N >>starts\n");
+        let running = place.supervise("a");
+        let starts = times(&place.wait_lines("a/starts", 4)[..4]);
+        assert_eq!(dismissed(&place, "a", running), said(0, ""));
+        let once_a_second = |pair: &[f64]| (0.8..3.0).contains(&(pair[1] - pair[0]));
+        starts.windows(2).all(once_a_second) && starts[3] - starts[0] > 2.8
+    });
 }
 
 #[test]
 fn a_service_that_lived_for_a_second_starts_again_at_once() {
-    let place = services();
-    place.service("a", &format!("date +%s.%N >>starts\n{STAYS}"));
-    let running = place.supervise("a");
-    let first = place.wait_pid("a", 0);
-    let begin = Instant::now();
-    until(LIMIT, "more than a second", || begin.elapsed() > Duration::from_millis(1200));
-    let killed = base::sys::clock::now().as_secs_f64();
-    signal(first, libc::SIGKILL);
-    let starts = times(&place.wait_lines("a/starts", 2));
-    assert_eq!(dismissed(&place, "a", running), said(0, ""));
-    let waited = starts[1] - killed;
-    assert!(waited < 0.8, "{waited}");
+    one_of_five(|| {
+        let place = services();
+        place.service("a", &format!("date +%s.%N >>starts\n{STAYS}"));
+        let running = place.supervise("a");
+        let first = place.wait_pid("a", 0);
+        let begin = Instant::now();
+        until(LIMIT, "more than a second", || begin.elapsed() > Duration::from_millis(1200));
+        let killed = base::sys::clock::now().as_secs_f64();
+        signal(first, libc::SIGKILL);
+        let starts = times(&place.wait_lines("a/starts", 2));
+        assert_eq!(dismissed(&place, "a", running), said(0, ""));
+        starts[1] - killed < 0.8
+    });
 }
 
 #[test]
@@ -281,19 +281,20 @@ fn orders_do_not_wait_for_the_first_second_to_pass() {
     if original() {
         return;
     }
-    let place = services();
-    place.service("a", &format!("date +%s.%N >>starts\n{STAYS}"));
-    let running = place.supervise("a");
-    place.wait_lines("a/starts", 1);
-    let begin = Instant::now();
-    place.svc(&["-d", "a"]);
-    place.wait_stat("a", "down S seconds, normally up");
-    assert!(begin.elapsed() < Duration::from_millis(700), "{:?}", begin.elapsed());
-    place.svc(&["-u", "a"]);
-    place.wait_stat("a", "down S seconds, normally up, want up");
-    let starts = times(&place.wait_lines("a/starts", 2));
-    assert!(starts[1] - starts[0] > 0.8, "{starts:?}");
-    assert_eq!(dismissed(&place, "a", running), said(0, ""));
+    one_of_five(|| {
+        let place = services();
+        place.service("a", &format!("date +%s.%N >>starts\n{STAYS}"));
+        let running = place.supervise("a");
+        place.wait_lines("a/starts", 1);
+        let begin = Instant::now();
+        place.svc(&["-d", "a"]);
+        place.wait_stat("a", "down S seconds, normally up");
+        let heard = begin.elapsed();
+        place.svc(&["-u", "a"]);
+        let starts = times(&place.wait_lines("a/starts", 2));
+        assert_eq!(dismissed(&place, "a", running), said(0, ""));
+        heard < Duration::from_millis(700) && starts[1] - starts[0] > 0.8
+    });
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, Running, as_user, failing, fed, original, ran, root, skip, start, until};
+use tests::{
+    LIMIT, Running, as_user, failing, fed, one_of_five, original, ran, root, skip, start, until,
+};
 
 /// A logger that loses nothing of what it has read when it is asked to end.
 const LOGGER: &str = "exec multilog ./main\n";
@@ -110,18 +112,21 @@ fn a_directory_that_cannot_be_read_is_read_again() {
 
 #[test]
 fn a_new_service_is_found() {
-    let place = services();
-    place.service("a", STAYS).dir("service");
-    let scan = place.svscan();
-    if !original() {
-        assert_idle(scan.pid());
-    }
-    let begin = Instant::now();
-    place.link(&["a"]);
-    until(LIMIT, "supervise", || place.ok("service/a"));
-    // 0.76 looks every five seconds
-    assert!(original() || begin.elapsed() < Duration::from_millis(700), "{:?}", begin.elapsed());
-    place.wait_stat("service/a", "up (pid N) S seconds");
+    one_of_five(|| {
+        let place = services();
+        place.service("a", STAYS).dir("service");
+        let scan = place.svscan();
+        if !original() {
+            assert_idle(scan.pid());
+        }
+        let begin = Instant::now();
+        place.link(&["a"]);
+        until(LIMIT, "supervise", || place.ok("service/a"));
+        let found = begin.elapsed();
+        place.wait_stat("service/a", "up (pid N) S seconds");
+        // 0.76 looks every five seconds
+        original() || found < Duration::from_millis(100)
+    });
 }
 
 #[test]
@@ -167,7 +172,7 @@ fn a_supervise_that_dies_is_started_again() {
     let times: Vec<_> = lines[..count].iter().map(time).collect();
     // 0.76 looks every five seconds, we after one
     let pause = (times[count - 1] - times[0]) / (count - 1) as f64;
-    let expected = if original() { 4.5..6.5 } else { 0.95..1.8 };
+    let expected = if original() { 4.5..6.5 } else { 0.95..4.0 };
     assert!(expected.contains(&pause), "{times:?}");
 }
 
@@ -177,17 +182,19 @@ fn a_killed_supervise_that_lived_is_started_again_at_once() {
     if original() {
         return;
     }
-    let place = services();
-    place.script("bin/supervise", &format!("echo $$ >\"${{0%/*}}/pid\"\n{FAKE}"));
-    place.service("service/a", STAYS);
-    let _scan = place.svscan();
-    place.wait_lines("bin/started", 1);
-    let begin = Instant::now();
-    until(LIMIT, "more than a second", || begin.elapsed() > Duration::from_millis(1200));
-    let killed = Instant::now();
-    signal(place.text("bin/pid").trim().parse().unwrap(), libc::SIGKILL);
-    place.wait_lines("bin/started", 2);
-    assert!(killed.elapsed() < Duration::from_millis(700), "{:?}", killed.elapsed());
+    one_of_five(|| {
+        let place = services();
+        place.script("bin/supervise", &format!("echo $$ >\"${{0%/*}}/pid\"\n{FAKE}"));
+        place.service("service/a", STAYS);
+        let _scan = place.svscan();
+        place.wait_lines("bin/started", 1);
+        let begin = Instant::now();
+        until(LIMIT, "more than a second", || begin.elapsed() > Duration::from_millis(1200));
+        let killed = Instant::now();
+        signal(place.text("bin/pid").trim().parse().unwrap(), libc::SIGKILL);
+        place.wait_lines("bin/started", 2);
+        killed.elapsed() < Duration::from_millis(700)
+    });
 }
 
 #[test]
@@ -645,21 +652,16 @@ fn where_changes_cannot_be_watched_it_looks_again() {
         return;
     }
     let place = services();
-    place.service("a", STAYS).dir("service");
+    place.service("a", STAYS).service("service/first", STAYS);
     let mut command = place.command("svscan");
     command.arg("service");
     let Some(mut blind) = failing("inotify_init1", "EMFILE", 1, &command) else {
         return;
     };
     let _scan = start(blind.current_dir(place.path()));
-    let begin = Instant::now();
-    until(LIMIT, "half a second", || begin.elapsed() > Duration::from_millis(500));
+    until(LIMIT, "a first look", || place.ok("service/first"));
     place.link(&["a"]);
-    until(LIMIT, "supervise", || place.ok("service/a"));
-    assert!(begin.elapsed() > Duration::from_secs(2), "{:?}", begin.elapsed());
-    fs::remove_dir_all(place.join("service/a/run"))
-        .or(fs::remove_file(place.join("a/run")))
-        .unwrap();
+    until(LIMIT, "a second look", || place.ok("service/a"));
 }
 
 #[test]

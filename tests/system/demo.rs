@@ -17,7 +17,7 @@ fn the_demo_delivers_shows_and_leaves_nothing_behind() {
         command.arg(tree().join("tests/demo.sh")).arg(word).env("DEMO", &demo);
         command.env("DEMO_PORT", &port).env("DEMO_REMOTE_PORT", &remote_port);
         command.env("BUILT", bin("svscan").parent().unwrap());
-        ran(&fed_within(Duration::from_secs(90), &mut command, ""))
+        ran(&fed_within(Duration::from_secs(300), &mut command, ""))
     };
     let _stopped = AtEnd(|| drop(run("stop")));
     // Twice: the second run clears away what the first one left running.

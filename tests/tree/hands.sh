@@ -85,7 +85,10 @@ rules() { echo "$1" >/etc/tcp.smtp; tcprules /etc/tcp.smtp.cdb /etc/tcp.smtp.tmp
 # All services run; a program of this name runs.
 supervised() {
   svscan /service >/tmp/svscan 2>&1 &
-  for name in server echo dns; do soon grep up /service/$name/log/main/current; done
+  for name in server echo dns; do
+    soon grep up /service/$name/log/main/current
+    soon svup /service/$name /service/$name/log
+  done
 }
 runs() { cat /proc/[0-9]*/comm | grep -x "$1"; }
 ended() { ! runs "$1"; }
