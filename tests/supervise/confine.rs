@@ -1,6 +1,6 @@
 use std::os::unix::net::UnixListener;
 use std::process::Command;
-use tests::{Scratch, as_user, bin, program, ran, root, scratch, skip};
+use tests::{Scratch, as_user, bin, program, ran, root, scratch, skip, without};
 
 const USAGE: &str = "confine: usage: confine [-s] [-r path] [-w path] [-x path] \
     [-n net|files|exec] program\n";
@@ -126,6 +126,31 @@ fn without_exec_nothing_else_runs() {
     let (code, _, err) = denied(&["-n", "exec", "sh", "-c", "(:); echo forked"]);
     assert_eq!((code, err.contains("fork")), (Some(2), true), "{err}");
     assert_eq!(denied(&["-n", "exec", "sh", "-c", "echo here"]).1, "here\n");
+}
+
+/// A kernel before 5.13 does not know Landlock, and one may be told at boot to do without it.
+#[test]
+fn what_the_kernel_does_not_offer_is_never_left_out() {
+    let place = scratch();
+    let landlock = "confine: fatal: unable to restrict the file system: ";
+    let seccomp = "confine: fatal: unable to filter system calls: ";
+    for (call, words, said) in [
+        ("landlock_create_ruleset", &["-r", "/"][..], landlock),
+        ("landlock_create_ruleset", &["-n", "exec"], landlock),
+        ("landlock_restrict_self", &["-r", "/"], landlock),
+        ("seccomp", &["-n", "net"], seccomp),
+    ] {
+        for (error, why) in
+            [("ENOSYS", "system call not available"), ("EOPNOTSUPP", "operation not supported")]
+        {
+            let mut command = program("confine");
+            command.args(words).args(["sh", "-c", "echo ran >ran"]).current_dir(place.path());
+            let Some(mut command) = without(call, error, &command) else { return };
+            let o = command.output().unwrap();
+            assert_eq!(ran(&o), failed(&format!("{said}{why}")), "{call} {error}");
+            assert!(!place.exists("ran"));
+        }
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tests::{Dns, Scratch, bin, dns, fed_within, ran, root, scratch, skip, tree};
 
 /// The hosts that it can ask: all of them are itself, by an address that no interface has.
-const HOSTS: [(&str, &str, &str); 9] = [
+const HOSTS: [(&str, &str, &str); 10] = [
     ("a.example", "A", "127.0.0.5"),
     ("b.example", "A", "127.0.0.5"),
     ("home.example", "A", "127.0.0.5"),
@@ -19,6 +19,7 @@ const HOSTS: [(&str, &str, &str); 9] = [
     ("example.org", "MX", "5 mail.example"),
     ("relay.example.com", "A", "127.0.0.5"),
     ("mail.example.com", "A", "127.0.0.1"),
+    ("66.0.0.127.bl.example", "TXT", "nobody wants you"),
 ];
 
 /// What is over the disk of the host. Installed once, it serves any number of machines.

@@ -100,7 +100,7 @@ make_source() {
   mkdir -p "$DISK/usr/src/catena/target/built"
   cd "$TREE"
   cp -r --parents Makefile man tools/install.sh tools/install.table tools/mail/boot \
-    supervise/completion "$DISK/usr/src/catena"
+    tools/mail/examples supervise/completion "$DISK/usr/src/catena"
 }
 
 # The programs are many megabytes: they are mounted, not copied.

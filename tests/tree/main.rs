@@ -2,6 +2,7 @@
 //! all tests.
 
 mod build;
+mod confined;
 mod examples;
 mod helpers;
 mod install;
