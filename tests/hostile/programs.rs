@@ -304,7 +304,7 @@ fn fixcrio() {
 #[test]
 fn tlsd() {
     let home = installation();
-    home.write("pem", crate::formats::network::PEM);
+    home.write("pem", net::tls::testing::PEM);
     let case = Case {
         command: &["tlsd", "-T", "5", "sh", "-c", "echo ran"],
         samples: vec![crate::formats::network::hello(), "EHLO a\r\n".into()],

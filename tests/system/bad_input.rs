@@ -118,7 +118,7 @@ const PROGRAMS: &[(&str, &[&str])] = &[
 ];
 
 /// What surrounds a program, as the shell makes it just before it becomes the program.
-const SURROUNDINGS: [(&str, &str); 9] = [
+const SURROUNDINGS: [(&str, &str); 10] = [
     ("nothing", "exec \"$@\""),
     ("no input", "exec \"$@\" <&-"),
     ("no output", "exec \"$@\" >&-"),
@@ -128,7 +128,13 @@ const SURROUNDINGS: [(&str, &str); 9] = [
     ("a folder to read", "exec \"$@\" </"),
     ("no path", "unset PATH; exec \"$@\""),
     ("four descriptors", "ulimit -n 4; exec \"$@\""),
+    ("not even a name", "exec python3 -c \"$NAMELESS\" \"$1\""),
 ];
+
+/// Becomes a program, and gives it no words at all, not even its own name. Linux has put an empty
+/// name there since 5.18.
+const NAMELESS: &str = "import ctypes, sys
+ctypes.CDLL(None).execv(sys.argv[1].encode(), (ctypes.c_char_p * 1)())";
 
 /// Variables that programs read, each set to what is no text.
 const VARIABLES: [&str; 26] = [
@@ -248,13 +254,13 @@ fn complaints(name: &str, words: &[&str]) -> Vec<String> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh"]).arg(tests::bin(name)).args(words);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("QMAILHOME", home.home());
-        command.env("SVDIR", home.join("services"));
+        command.env("SVDIR", home.join("services")).env("NAMELESS", NAMELESS);
         home.as_its_user(&mut command);
         if *place == "variables of bytes" {
             command.envs(VARIABLES.map(|name| (name, OsStr::from_bytes(b"\xff\xfe\x01"))));
         }
-        // It has a line for each fault of an installation.
-        let lines = if name == "instcheck" { usize::MAX } else { LINES };
+        // One has a line for each fault of an installation, the other for each folder.
+        let lines = if ["instcheck", "svscan"].contains(&name) { usize::MAX } else { LINES };
         let wrong = wrong(&home, &mut command, &allowed, lines)?;
         Some(format!("{name} with {place}: {wrong}"))
     };

@@ -5,6 +5,7 @@
 //! `$FLOOD` is how many megabytes each flood has instead of 4; `make torture` takes 1024.
 
 use crate::installation::{Installation, installation};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::socket::{setsockopt, sockopt};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,11 +17,11 @@ use tests::{Running, behind, bin, fed, program, ran, redirected, scratch, shown,
 
 /// A flood may take so long, and every other end so long.
 const FLOOD: Duration = Duration::from_secs(600);
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// Kilobytes of memory that a program may have at most, its own file included: what it is, and
 /// the 4 MB that it promises.
-const MEMORY: u64 = 6_500;
+pub const MEMORY: u64 = 6_500;
 
 /// A program on a connection, and what is sent to it.
 struct Flood {
@@ -55,13 +56,13 @@ fn flood(
     }
 }
 
-const SMTPD: &[&str] = &["qmail-smtpd"];
+pub const SMTPD: &[&str] = &["qmail-smtpd"];
 const QMTPD: &[&str] = &["qmail-qmtpd"];
 const QMQPD: &[&str] = &["qmail-qmqpd"];
 const POP3D: &[&str] = &["qmail-pop3d", "Maildir"];
 const POPUP: &[&str] = &["qmail-popup", "a.example", "true"];
 const REFUSING: &[&str] = &["rblsmtpd", "true"];
-const LETTER: &[u8] = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
+pub const LETTER: &[u8] = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n";
 
 fn floods() -> Vec<Flood> {
     let end = b"\r\nQUIT\r\n";
@@ -111,7 +112,7 @@ fn floods() -> Vec<Flood> {
 }
 
 /// An installation with what the programs want.
-fn home() -> Installation {
+pub fn home() -> Installation {
     let home = installation();
     home.control("rcpthosts", "d\nb\n").maildir("Maildir");
     // a message of this second might still be coming in
@@ -120,13 +121,12 @@ fn home() -> Installation {
     file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
     // a queue program that takes it all, so that no test fills the disk
     home.script("qmail-queue", "cat >/dev/null; cat <&1 >/dev/null");
-    home.place().copy(tests::tree().join("tests/system/limits.pem"), "pem");
-    home.give("pem");
+    home.write("pem", net::tls::testing::PEM);
     home
 }
 
 /// A program, run as the installation's user in its home.
-fn command(home: &Installation, words: &[&str]) -> Command {
+pub fn command(home: &Installation, words: &[&str]) -> Command {
     let mut command = home.program(words[0]);
     command.args(&words[1..]).current_dir(home.home());
     command.env("TCPREMOTEIP", "192.0.2.7").env("CERTFILE", home.join("pem")).env("PROTO", "TCP");
@@ -144,22 +144,28 @@ fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// A program on a connection, which is its input and its output.
-fn connected(home: &Installation, command: &Command) -> (Running, TcpStream) {
+pub fn connected(home: &Installation, command: &Command) -> (Running, TcpStream) {
     let (client, server) = pair();
     let mut command = redirected(">&0", command);
     let running = start_on(Stdio::from(OwnedFd::from(server)), home.as_its_user(&mut command));
     (running, client)
 }
 
+/// Has a connection end by a reset when it is closed.
+pub fn reset(connection: &TcpStream) {
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(connection, sockopt::Linger, &at_once).unwrap();
+}
+
 /// The most memory that a process has had, in kilobytes. `None` once it has ended.
-fn memory(pid: i32) -> Option<u64> {
+pub fn memory(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     peak.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// Bytes of a flood.
-fn flood_size() -> usize {
+pub fn flood_size() -> usize {
     env::var("FLOOD").ok().map_or(4, |megabytes| megabytes.parse().unwrap()) << 20
 }
 
@@ -281,6 +287,24 @@ fn a_peer_that_only_listens_hears_all_answers() {
 }
 
 #[test]
+fn a_peer_that_says_a_byte_at_a_time_is_understood() {
+    let home = home();
+    for (words, input, code, last) in conversations() {
+        let (running, mut client) = connected(&home, &command(&home, words));
+        client.set_nodelay(true).unwrap();
+        for byte in input {
+            client.write_all(&[*byte]).unwrap();
+        }
+        client.shutdown(Shutdown::Write).unwrap();
+        client.set_read_timeout(Some(LIMIT)).unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).unwrap();
+        let (said, ended) = (shown(&said), running.wait(LIMIT).code());
+        assert!(said.contains(last) && ended == Some(code), "{words:?}: {ended:?} {said:?}");
+    }
+}
+
+#[test]
 fn a_peer_that_resets_at_any_byte_ends_it_and_queues_nothing() {
     let home = home();
     home.script("qmail-queue", "cat >/dev/null; cat <&1 >coming.$$; mv coming.$$ come.$$");
@@ -293,8 +317,7 @@ fn a_peer_that_resets_at_any_byte_ends_it_and_queues_nothing() {
         for cut in (0..input.len()).step_by(input.len().div_ceil(12)) {
             let (running, mut client) = connected(&home, &command(&home, words));
             client.write_all(&input[..cut]).unwrap();
-            let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
-            setsockopt(&client, sockopt::Linger, &at_once).unwrap();
+            reset(&client);
             drop(client);
             let code = running.wait(LIMIT).code();
             assert!(matches!(code, Some(0 | 1 | 100 | 111)), "{words:?} {cut}: {code:?}");
@@ -358,7 +381,7 @@ fn a_peer_that_never_reads_has_a_limit() {
 }
 
 /// The same command under limits that softlimit sets.
-fn limited(limit: &[&str], command: &Command) -> Command {
+pub fn limited(limit: &[&str], command: &Command) -> Command {
     let mut front = program("softlimit");
     front.args(limit);
     behind(front, command)
@@ -405,6 +428,69 @@ fn a_full_descriptor_table_is_a_temporary_failure() {
             assert!(done || most < 30, "{words:?} {most}: {code:?} {out:?} {err}");
         }
     }
+}
+
+/// tcpserver as a user who may have few processes: it says so, waits, and goes on.
+#[test]
+fn a_full_process_table_is_waited_for() {
+    if !tests::root() {
+        return tests::skip("needs root: a user's processes are counted together");
+    }
+    let mut server = program("tcpserver");
+    server.args(["-1vRHl0", "127.0.0.1", "0", "cat"]);
+    let mut server = limited(&["-p", "6"], &server);
+    // whom nobody else runs as
+    let user = 100_000 + std::process::id();
+    let server = tests::start(tests::as_user(user, user, &mut server));
+    let port: u16 = server.wait_out("\n").trim().parse().unwrap();
+    let served = || {
+        let mut visitor = tests::connect(port);
+        let mut answer = [0; 6];
+        let heard = visitor.write_all(b"hello\n").and_then(|()| visitor.read_exact(&mut answer));
+        heard.is_ok().then_some(visitor)
+    };
+    let mut held = Vec::new();
+    until(LIMIT, "there is no room for a process", || {
+        held.extend(served());
+        server.err().contains("unable to fork")
+    });
+    server.wait_err("tcpserver: warning: dropping connection, unable to fork: temporary failure\n");
+    assert!((1..6).contains(&held.len()), "{}", held.len());
+    drop(held);
+    until(LIMIT, "there is room again", || served().is_some());
+    assert!(server.ended().is_none());
+}
+
+/// tcpserver with 10,000 children at once, each of them busy.
+#[test]
+#[ignore = "10,000 processes: make torture"]
+fn ten_thousand_connections_are_served_at_once() {
+    const COUNT: usize = 10_000;
+    let enough = 2 * COUNT as u64;
+    setrlimit(Resource::RLIMIT_NOFILE, enough, enough).unwrap();
+    let mut server = program("tcpserver");
+    server.args(["-1vRHl0", "-c", &COUNT.to_string(), "-b", "1000", "127.0.0.1", "0", "delcr"]);
+    let server = tests::start(&mut server);
+    let port: u16 = server.wait_out("\n").trim().parse().unwrap();
+    let mut held: Vec<_> = (0..COUNT).map(|_| tests::connect(port)).collect();
+    let full = format!("status: {COUNT}/{COUNT}\n");
+    until(FLOOD, "all are connected", || server.err().contains(&full));
+    // one more waits until another has gone
+    let mut last = tests::connect(port);
+    held.pop();
+    for visitor in held.iter_mut().chain([&mut last]) {
+        visitor.set_read_timeout(Some(FLOOD)).unwrap();
+        visitor.write_all(b"hello\r\n").unwrap();
+        visitor.shutdown(Shutdown::Write).unwrap();
+    }
+    for mut visitor in held.into_iter().chain([last]) {
+        let mut answer = String::new();
+        visitor.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "hello\n");
+    }
+    until(FLOOD, "all have gone", || server.err().ends_with(&format!("status: 0/{COUNT}\n")));
+    let peak = memory(server.pid()).unwrap();
+    assert!(peak < MEMORY, "{peak} kB");
 }
 
 /// tcpserver under connections that come and stay: a constant for each child, and none for those

@@ -13,3 +13,4 @@ mod quick_start;
 mod readme;
 mod services;
 mod swaks;
+mod tls_limits;

@@ -3,6 +3,7 @@
 use super::{formats, halves};
 use net::crlf::{Delete, Fix};
 use net::dns::message::{Kind, Query};
+use net::dns::testing::sample;
 use net::dns::{name, servers};
 use net::dnsbl::List;
 use net::ident::Answer;
@@ -11,12 +12,11 @@ use net::proxy::{self, Step, Versions};
 use net::qualify;
 use net::refusal::{Conversation, printable};
 use net::tls::pump::{Ends, handshake};
-use net::tls::{ciphers, names, pem, provider, x509};
-use rustls::{ClientConfig, ClientConnection, Connection, RootCertStore};
-use rustls::{ServerConfig, ServerConnection};
+use net::tls::testing::{PEM, client, pem, server};
+use net::tls::{self, ciphers, names, x509};
+use rustls::Connection;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 formats! {
@@ -65,31 +65,15 @@ formats! {
         [b"\n", b":", b" ", b"pid 7", b"end 7 status ", b"99999999999", b"@ffffffffffffffffffffffff "]
 }
 
-/// An answer with a CNAME and one record of each kind that is read, names compressed.
+/// An answer that has everything.
 fn answer(kind: Kind) -> Vec<u8> {
-    let mut packet = query(kind).packet(0x1234, false);
-    packet[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 6]);
-    let mut record = |owner: &[u8], kind: u8, data: &[u8]| {
-        packet.extend(owner);
-        packet.extend([0, kind, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
-        packet.extend(data);
-    };
-    record(&[0xc0, 12], 5, b"\x04real\xc0\x10");
-    record(b"\x04real\xc0\x10", 1, &[127, 0, 0, 9]);
-    record(b"\0", 28, &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-    record(&[0xc0, 12], 15, b"\x00\x0a\x04Mail\xc0\x10");
-    record(&[0xc0, 12], 12, b"\x03a b\xc0\x10");
-    record(&[0xc0, 12], 16, b"\x03one\x00\x04 two");
-    packet
-}
-
-fn query(kind: Kind) -> Query {
-    Query::new(b"www.Example.org", kind).unwrap()
+    sample(kind).1
 }
 
 fn dns_answer(bytes: &[u8]) {
     for kind in [Kind::A, Kind::Aaaa, Kind::Mx, Kind::Txt, Kind::Ptr] {
-        query(kind).meaning(bytes, 0x1234);
+        let query = Query::new(b"www.Example.org", kind).unwrap();
+        query.meaning(bytes, 0x1234);
     }
     let (most, answer) = (bytes.len(), net::dns::message::Answer::new(bytes.to_vec()));
     assert!(answer.a().map_or(0, |found| found.len()) <= most);
@@ -186,55 +170,8 @@ fn line_ends(bytes: &[u8]) {
     assert_eq!(deleted(&halves(bytes)), deleted(&[bytes]));
 }
 
-/// Of mail.example, with its key, for a hundred years.
-pub const PEM: &str = "\
------BEGIN CERTIFICATE-----
-MIIBZjCCAQ2gAwIBAgIBATAKBggqhkjOPQQDAjAXMRUwEwYDVQQDDAxtYWlsLmV4
-YW1wbGUwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBcxFTATBgNV
-BAMMDG1haWwuZXhhbXBsZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABFbxNign
-8PbxGZ9ov030ya2UEiBwa44Zmfl7faxnTiAqaAzHDBHMp9NOJs8jubj0ycMH6th3
-w7bOY7fOpbrwWy+jSDBGMBcGA1UdEQQQMA6CDG1haWwuZXhhbXBsZTAMBgNVHRMB
-Af8EAjAAMB0GA1UdDgQWBBSqGtetB62Ufh8fZCiCfNY3fb+atzAKBggqhkjOPQQD
-AgNHADBEAiA93dNHNT1IV87KdF8rN8MqUSpeibrkZQ0kfk7SbRcgmQIgco4vTTHk
-peknKk6kDyO5Abarh7pcntbT4MXqKlFt6Ac=
------END CERTIFICATE-----
------BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg6n0SsK+odg7HuRx/
-PIDs3fvtbGsab+12WNpDOD9GW0OhRANCAARW8TYoJ/D28RmfaL9N9MmtlBIgcGuO
-GZn5e32sZ04gKmgMxwwRzKfTTibPI7m49MnDB+rYd8O2zmO3zqW68Fsv
------END PRIVATE KEY-----
-";
-
 fn certificates() -> Vec<Vec<u8>> {
-    let pem = pem::parse(PEM.as_bytes()).unwrap();
-    pem.certificates.iter().map(|certificate| certificate.to_vec()).collect()
-}
-
-fn server() -> ServerConnection {
-    static CONFIG: LazyLock<Arc<ServerConfig>> = LazyLock::new(|| {
-        let pem = || pem::parse(PEM.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(provider(None))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(pem().certificates, pem().key().unwrap());
-        Arc::new(config.unwrap())
-    });
-    ServerConnection::new(CONFIG.clone()).unwrap()
-}
-
-fn client() -> ClientConnection {
-    static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(pem::parse(PEM.as_bytes()).unwrap().certificates);
-        let config = ClientConfig::builder_with_provider(provider(None))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Arc::new(config)
-    });
-    ClientConnection::new(CONFIG.clone(), "mail.example".try_into().unwrap()).unwrap()
+    pem().certificates.iter().map(|certificate| certificate.to_vec()).collect()
 }
 
 /// What a client sends first.
@@ -274,7 +211,7 @@ fn tls_server_records(bytes: &[u8]) {
 }
 
 fn pem_file(bytes: &[u8]) {
-    if let Ok(pem) = pem::parse(bytes) {
+    if let Ok(pem) = tls::pem::parse(bytes) {
         assert!(pem.certificates.len() <= bytes.len() / 20);
         let _ = pem.key();
     }

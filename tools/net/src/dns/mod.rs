@@ -7,6 +7,8 @@ mod lookup;
 pub mod message;
 pub mod name;
 pub mod servers;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use message::{Answer, Kind};
 pub use name::reverse;

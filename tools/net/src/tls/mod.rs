@@ -28,8 +28,8 @@ pub mod names;
 pub mod pem;
 pub mod pump;
 pub mod server;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tickets;
 pub mod trust;
 pub mod visitor;
