@@ -2,6 +2,7 @@
 # make test      builds, then runs all tests
 # make test-mail  the tests of mail alone; UNDER_TEST=/var/qmail/bin runs them on another qmail
 # make torture   builds, then runs the tests that take minutes
+# make fuzz      tries each format under libFuzzer, SECONDS=60 each; FORMATS= says which
 # make check     looks at format, lints, man pages, names and link sets
 # make demo      runs the whole mail system in ./demo as an ordinary user; make demo-stop ends it
 # make bench     times our programs against the originals that are installed
@@ -46,9 +47,29 @@ test: all
 
 torture: all
 	cargo test --workspace --lib -- --ignored
-	BUILT=$(BUILT) CASES=100000 cargo test --release -p catena --test hostile
+	BUILT=$(BUILT) CASES=100000 RUNS=10000 cargo test --release -p catena --test hostile
 	BUILT=$(BUILT) FLOOD=1024 cargo test -p catena --test system limits::
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast -- --ignored
+
+# Coverage as cargo-fuzz asks for it, with the stable compiler. Cargo.lock is that of the tree.
+FUZZ      = target/fuzz/$(HOST)/release/format
+COVERAGE  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+            -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+            -Cllvm-args=-sanitizer-coverage-pc-table \
+            -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
+SECONDS   = 60
+FORMATS   = $(shell $(FUZZ))
+
+fuzzers:
+	cp Cargo.lock fuzz/Cargo.lock
+	RUSTFLAGS='$(COVERAGE)' cargo build --release --target $(HOST) --target-dir target/fuzz \
+	--manifest-path fuzz/Cargo.toml
+
+fuzz: fuzzers
+	for format in $(FORMATS); do \
+	  FORMAT=$$format SEEDS=target/corpus/$$format $(FUZZ) -max_total_time=$(SECONDS) -timeout=60 \
+	    -artifact_prefix=target/corpus/$$format- target/corpus/$$format || exit; \
+	done
 
 check: all
 	cargo fmt --all --check
@@ -110,4 +131,4 @@ demo-stop:
 clean:
 	cargo clean
 
-.PHONY: all test test-mail under-test torture check originals bench bench-net bench-supervise bench-mail demo demo-stop install clean
+.PHONY: all test test-mail under-test torture fuzzers fuzz check originals bench bench-net bench-supervise bench-mail demo demo-stop install clean

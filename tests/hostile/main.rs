@@ -1,25 +1,30 @@
 //! Hostile bytes on everything that reads bytes: README.md has the table of formats, functions and
-//! programs. `$CASES` is how many cases each gets, `$SEED` another sequence of them.
+//! programs. `$CASES` is how many cases each format gets, `$RUNS` each program, `$SEED` another
+//! sequence of them.
 
 mod formats;
 #[allow(dead_code)] // The mail programs' own tests use the rest.
 #[path = "../mail/installation.rs"]
 mod installation;
 mod programs;
+mod reports;
+#[allow(dead_code)]
+#[path = "../mail/sending.rs"]
+mod sending;
 
 use formats::FORMATS;
 use std::fs;
-use tests::{Hostile, tree};
+use tests::{Hostile, set, tree};
 
 /// Cases of a format in `make test`.
-const CASES: usize = 3_000;
+const CASES: u64 = 3_000;
 
 /// Tries a format with damaged bytes.
 #[track_caller]
 fn attack(name: &str) {
     let format = FORMATS.into_iter().flatten().find(|format| format.name == name).unwrap();
     let hostile = Hostile { name: format.name, samples: (format.samples)(), words: format.words };
-    hostile.attack(CASES, format.check);
+    hostile.attack(set("CASES").unwrap_or(CASES), format.check);
     assert_little_memory();
 }
 

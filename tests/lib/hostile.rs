@@ -1,7 +1,7 @@
 //! Hostile bytes: damaged copies of good samples, the same in every run, tried one after the other
 //! on a check that panics where they do harm. What does is made as small as it can be.
 //!
-//! `$CASES` is how many are tried instead of what a test asks for, `$SEED` another sequence.
+//! `$SEED` is another sequence of them.
 
 use crate::Random;
 use std::cell::Cell;
@@ -30,13 +30,17 @@ pub struct Hostile<'a> {
     pub words: &'a [&'a [u8]],
 }
 
+/// The number in a variable of the environment.
+pub fn set(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
 impl Hostile<'_> {
-    /// Tries `$CASES` or this many cases. Panics for the first one that makes `check` panic, with
+    /// Tries this many cases. Panics for the first one that makes `check` panic, with
     /// the seed and the smallest case that still does. Ends the process if `check` hangs.
     #[track_caller]
-    pub fn attack(&self, cases: usize, check: impl Fn(&[u8])) {
-        let number = |name: &str| env::var(name).ok().map(|text| text.parse().unwrap());
-        let (cases, seed) = (number("CASES").unwrap_or(cases as u64), number("SEED").unwrap_or(1));
+    pub fn attack(&self, cases: u64, check: impl Fn(&[u8])) {
+        let seed = set("SEED").unwrap_or(1);
         let mut random = Random::new(seed);
         let watch = Watch::new(self.name);
         let harm = |bytes: &[u8]| watch.over(bytes, || said(&check, bytes));

@@ -26,7 +26,7 @@ mod trace;
 mod user;
 
 pub use dns::{Dns, dns};
-pub use hostile::Hostile;
+pub use hostile::{Hostile, set};
 pub use page::{codes, codes_in, section};
 pub use program::{behind, bin, fed, fed_within, original, program, ran, redirected, shown};
 pub use random::Random;

@@ -3,7 +3,7 @@
 use crate::accounts::{SEVEN, with_accounts};
 use crate::installation::{Installation, installation};
 use std::process::Command;
-use tests::{LIMIT, Random, fed, program, ran, root, scratch, skip, start};
+use tests::{LIMIT, Random, Scratch, fed, program, ran, root, scratch, skip, start};
 
 /// An installation with a message, whose qmail-local is this script.
 fn spawning(script: &str) -> Installation {
@@ -376,13 +376,18 @@ fn alone_the_users_own_name_is_his_home() {
     }
 }
 
-/// What root's qmail-lspawn reports, with the seven users and joe.
-fn by_root(installation: &Installation, recipient: &str) -> Option<String> {
+/// Root's qmail-lspawn, with the seven users and joe.
+fn roots(installation: &Installation, place: &Scratch) -> Option<Command> {
     let mut command = program("qmail-lspawn");
     command.arg("./Default").env("QMAILHOME", installation.home());
     let joe = format!("joe:x:1234:100::{}:/bin/sh\n", installation.join("joe").display());
+    with_accounts(place, &(SEVEN.to_owned() + &joe), &command)
+}
+
+/// What it reports.
+fn by_root(installation: &Installation, recipient: &str) -> Option<String> {
     let place = scratch();
-    let mut command = with_accounts(&place, &(SEVEN.to_owned() + &joe), &command)?;
+    let mut command = roots(installation, &place)?;
     Some(reports(&mut command, &order(0, "s", recipient))[0].1.clone())
 }
 
@@ -463,4 +468,20 @@ fn a_missing_qmail_local_is_told() {
     let installation = spawning("exit 0");
     std::fs::remove_file(installation.join("bin/qmail-local")).unwrap();
     assert_eq!(report(&installation, "a@b"), "DUnable to run qmail-local.\n");
+}
+
+#[test]
+fn a_qmail_getpw_that_does_not_end_holds_up_one_delivery_alone() {
+    if tests::original() {
+        return; // That one user is everybody is ours.
+    }
+    let installation = spawning("echo \"$2\"");
+    let script = "test \"$1\" != slow || exec sleep 1000
+        printf 'u\\0001\\0001\\0/\\0-\\0x\\0'";
+    installation.script("qmail-getpw", script);
+    let place = scratch();
+    let Some(mut command) = roots(&installation, &place) else { return };
+    let mut lspawn = start(&mut command);
+    lspawn.write([order(1, "s", "slow@h"), order(2, "s", "any@h")].concat());
+    assert_eq!(lspawn.wait_out("\0"), "x\x02Ku\n\0");
 }

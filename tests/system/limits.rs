@@ -380,6 +380,24 @@ fn a_peer_that_never_reads_has_a_limit() {
     }
 }
 
+/// What strangers talk to, or what talks to them, tells in its page what it does.
+#[test]
+fn each_page_tells_its_limits() {
+    let here = floods().iter().map(|flood| flood.program[0]).collect::<Vec<_>>();
+    let there = conversations().map(|(words, ..)| words[0]);
+    let others =
+        ["finger@", "http@", "https@", "mconnect-io", "qmail-remote", "tcpserver", "tlsio"];
+    for name in here.into_iter().chain(there).chain(others) {
+        if ["addcr", "delcr"].contains(&name) {
+            continue; // filters, which are behind one of the others
+        }
+        let read = |number| fs::read_to_string(tests::tree().join(format!("man/{name}.{number}")));
+        let page = [1, 8].into_iter().find_map(|number| read(number).ok()).unwrap();
+        let description = tests::section(&page, "DESCRIPTION").unwrap();
+        assert!(description.contains("\n.Ss Limits\n"), "{name}");
+    }
+}
+
 /// The same command under limits that softlimit sets.
 pub fn limited(limit: &[&str], command: &Command) -> Command {
     let mut front = program("softlimit");
