@@ -58,6 +58,7 @@ COVERAGE  = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
             -Cllvm-args=-sanitizer-coverage-pc-table \
             -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing
 SECONDS   = 60
+EFFORT    = -max_total_time=$(SECONDS)
 FORMATS   = $(shell $(FUZZ))
 
 fuzzers:
@@ -67,11 +68,12 @@ fuzzers:
 
 fuzz: fuzzers
 	for format in $(FORMATS); do \
-	  FORMAT=$$format SEEDS=target/corpus/$$format $(FUZZ) -max_total_time=$(SECONDS) -timeout=60 \
+	  FORMAT=$$format SEEDS=target/corpus/$$format $(FUZZ) $(EFFORT) -timeout=60 \
 	    -artifact_prefix=target/corpus/$$format- target/corpus/$$format || exit; \
 	done
 
 check: all
+	$(MAKE) fuzz EFFORT=-runs=0
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p base --target $(HOST) $(STATIC) -- -D warnings

@@ -1,7 +1,7 @@
 //! finger@: ask a host about a user.
 
 use crate::answering::answering;
-use tests::{original, program, ran};
+use tests::{behind, fed, original, program, ran};
 
 #[test]
 fn the_user_is_asked_for_and_the_answer_printed_safely() {
@@ -36,4 +36,15 @@ fn a_host_that_does_not_answer_is_named_by_tcpclient() {
     let o = program("finger@").arg("127.255.255.253").output().unwrap();
     let said = "tcpclient: unable to connect to 127.255.255.253 port 79: connection refused\n";
     assert_eq!(ran(&o), (Some(0), String::new(), said.into()));
+}
+
+#[test]
+fn an_endless_line_takes_no_memory() {
+    const SIZE: usize = 32 << 20;
+    let Some(server) = answering(79, "\r\n", vec![b'x'; SIZE]) else { return };
+    let mut limited = program("softlimit");
+    limited.args(["-d", "4000000"]);
+    let mut finger = behind(limited, program("finger@").args([&server.host, "joe"]));
+    let o = fed(&mut finger, "");
+    assert_eq!((o.status.code(), o.stdout.len(), &*o.stderr), (Some(0), SIZE, &b""[..]));
 }

@@ -1,7 +1,7 @@
 //! mconnect: talk to a server, line by line.
 
 use crate::answering::answering;
-use tests::{LIMIT, fed, free_port, program, ran, start};
+use tests::{LIMIT, behind, fed, free_port, program, ran, start};
 
 #[test]
 fn lines_go_to_the_server_and_its_answers_come_back() {
@@ -28,4 +28,19 @@ fn no_server_is_a_temporary_failure_of_tcpclient() {
     let said =
         format!("tcpclient: unable to connect to 127.0.0.1 port {port}: connection refused\n");
     assert_eq!(ran(&o), (Some(111), String::new(), said));
+}
+
+#[test]
+fn an_endless_answer_takes_no_memory() {
+    const SIZE: usize = 32 << 20;
+    for piece in ["x", "\r\n"] {
+        let answer = piece.repeat(SIZE / piece.len());
+        let Some(server) = answering(0, "", answer) else { return };
+        let mut limited = program("softlimit");
+        limited.args(["-d", "4000000"]);
+        let mut mconnect = program("mconnect");
+        mconnect.args([&server.host, &server.port.to_string()]);
+        let o = fed(&mut behind(limited, &mconnect), "");
+        assert_eq!((o.status.code(), o.stdout.len(), &*o.stderr), (Some(0), SIZE, &b""[..]));
+    }
 }

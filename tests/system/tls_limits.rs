@@ -118,7 +118,7 @@ fn a_client_that_has_said_all_hears_all() {
 fn a_broken_connection_ends_both_processes() {
     let home = home();
     for ending in ["end", "reset", "silence", "no TLS"] {
-        let words = ["tlsd", "-w", "1", "sh", "-c", "cat"];
+        let words = ["tlsd", "-w", "10", "sh", "-c", "cat"];
         let (running, mut client) = secured(&home, &words);
         client.write_all(b"hello\n").unwrap();
         let mut heard = [0; 6];
