@@ -155,7 +155,7 @@ impl Case for Program {
     }
 
     /// The shell and what it runs are not ours.
-    fn excused(strike: &Strike) -> bool {
+    fn excused(strike: &Strike, _: &str) -> bool {
         !strike.call.who.is_empty() && is_harmless(strike)
     }
 }

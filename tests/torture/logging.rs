@@ -49,7 +49,7 @@ impl Case for Log {
         command
     }
 
-    fn excused(Strike { call, fault }: &Strike) -> bool {
+    fn excused(Strike { call, fault }: &Strike, _: &str) -> bool {
         // as in the original, input that cannot be read has ended; in a pipe it stays
         call.number == libc::SYS_read && *fault == Fault::Error(Errno::EIO)
     }
@@ -104,7 +104,7 @@ impl Case for System {
         command
     }
 
-    fn excused(Strike { call, fault }: &Strike) -> bool {
+    fn excused(Strike { call, fault }: &Strike, _: &str) -> bool {
         // a datagram goes whole or not at all
         call.number == libc::SYS_write && *fault == Fault::Short
     }

@@ -3,10 +3,16 @@
 //! tried and what must hold.
 #![cfg(target_arch = "x86_64")]
 
-mod disk;
 #[allow(dead_code)] // The mail programs' own tests use the rest.
+#[path = "../mail/accounts.rs"]
+mod accounts;
+mod disk;
+#[allow(dead_code)] // So do these.
 #[path = "../mail/installation.rs"]
 mod installation;
+#[allow(dead_code)] // So do these.
+#[path = "../mail/netstrings.rs"]
+mod netstrings;
 mod order;
 mod replay;
 #[allow(dead_code)] // So do these.
@@ -19,7 +25,9 @@ mod tamper;
 mod trace;
 mod whole;
 
+mod accepting;
 mod delivering;
+mod entering;
 mod keeping;
 mod logging;
 mod mailboxes;
@@ -27,5 +35,7 @@ mod managing;
 mod outages;
 mod promises;
 mod queueing;
+mod relaying;
+mod repairing;
 mod submitting;
 mod tables;

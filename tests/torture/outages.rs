@@ -6,7 +6,7 @@ use crate::installation::{Installation, installation, installation_made_by};
 use crate::replay::{complaints, replay};
 use crate::trace::{Act, Event, Record, record};
 use crate::whole::{BEFORE, MESSAGES, accepted, recipients, recorded, soon, text};
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -60,6 +60,7 @@ fn delivers(
     quiet: impl Fn(&Installation) -> bool,
 ) -> Result<(), String> {
     let home = installation_made_by(|root| state.make(root));
+    renumber(&home);
     let running = home.start();
     let came = soon(|| quiet(&home));
     running.signal(libc::SIGTERM);
@@ -67,6 +68,19 @@ fn delivers(
     let found = has_mail(&home, accepted(past));
     let left = if came { Ok(()) } else { Err(format!("{:?} are not empty", home.folders())) };
     found.and(left).map_err(|why| format!("{why}\n{}", running.out()))
+}
+
+/// Messages are called after the inodes of their texts, which are others here: a new text may well
+/// get the number of an old one, and then it cannot be queued. So the old ones get numbers that no
+/// inode has, in the same of the 23 folders.
+fn renumber(home: &Installation) {
+    const MORE: u64 = 23 << 40;
+    for folder in home.folders() {
+        for number in home.numbers(folder) {
+            let [old, new] = [number, number + MORE].map(|n| home.join(home.file(folder, n)));
+            fs::rename(old, new).unwrap();
+        }
+    }
 }
 
 /// All that was accepted is where it belongs, and nothing else is there.

@@ -1,97 +1,158 @@
-//! Who hands messages to the queue: exit 0 means that it took them, wholly.
+//! Who hands messages to the queue, by himself or from .qmail: the good exit code means that it is
+//! queued, wholly.
 
 use crate::installation::{Installation, installation};
-use crate::sweep::{Case, sweep};
+use crate::sweep::{Case, sampled, sweep};
 use crate::tamper::held;
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
+use tests::fed;
 
 const MESSAGE: &str = "To: you@b.example, she@c.example\nSubject: sweep\n\nText.\n";
 
-fn new() -> Installation {
-    let home = installation();
-    home.write("message", MESSAGE);
-    home
+/// A way to the queue.
+struct Way {
+    /// The program and its words.
+    words: &'static [&'static str],
+    /// What qmail-local tells it.
+    env: &'static [(&'static str, &'static str)],
+    /// The end of the envelope.
+    envelope: &'static str,
+    /// The exit code that promises the message.
+    done: i32,
 }
 
-fn renew(home: &Installation) {
-    for number in home.numbers("todo") {
-        fs::remove_file(home.join(home.file("todo", number))).unwrap();
+const INJECT: usize = 0;
+const SENDMAIL: usize = 1;
+const FORWARD: usize = 2;
+const REDIRECT: usize = 3;
+const FASTFORWARD: usize = 4;
+const DOT_FORWARD: usize = 5;
+
+/// The recipients as the header or a table has them.
+const BOTH: &str = "\0Tshe@c.example\0Tyou@b.example\0";
+
+const WAYS: [Way; 6] = [
+    Way { words: &["qmail-inject"], env: &[], envelope: BOTH, done: 0 },
+    Way { words: &["sendmail", "-t", "-i"], env: &[], envelope: BOTH, done: 0 },
+    Way {
+        words: &["forward", "she@c.example", "you@b.example"],
+        env: &[("NEWSENDER", "me@far"), ("DTLINE", "D\n")],
+        envelope: "\0Fme@far\0Tshe@c.example\0Tyou@b.example\0",
+        done: 0,
+    },
+    Way {
+        // a condition that holds, by a program of ours that reads the message
+        words: &["condredirect", "she@c.example", "addcr"],
+        env: &[("SENDER", "me@far"), ("DTLINE", "D\n")],
+        envelope: "\0Fme@far\0Tshe@c.example\0",
+        done: 99,
+    },
+    Way {
+        words: &["fastforward", "-p", "table.cdb"],
+        env: &[("SENDER", "me@far"), ("DTLINE", "D\n"), ("RECIPIENT", "joe@a.example")],
+        envelope: "\0Fme@far\0Tshe@c.example\0Tyou@b.example\0",
+        done: 99,
+    },
+    Way {
+        words: &["dot-forward", ".forward"],
+        env: &[("NEWSENDER", "me@far"), ("USER", "joe"), ("HOST", "a.example")],
+        envelope: "\0Fme@far\0Tshe@c.example\0Tyou@b.example\0",
+        done: 99,
+    },
+];
+
+/// A program by the number of its way.
+struct Hand<const WAY: usize>(Installation);
+
+impl<const WAY: usize> Case for Hand<WAY> {
+    fn new() -> Self {
+        let home = installation();
+        home.write("message", MESSAGE).write(".forward", "you@b.example, she@c.example\n");
+        let table = "joe@a.example: she@c.example, you@b.example;\n";
+        let mut setforward = home.program("setforward");
+        setforward.args(["table.cdb", "table.tmp"]).current_dir(home.home());
+        assert!(fed(&mut setforward, table).status.success());
+        Hand(home)
     }
-}
 
-fn command(home: &Installation, words: &[&str]) -> Command {
-    let mut command = held(home.program(words[0]).args(&words[1..]));
-    home.as_its_user(&mut command).stdin(File::open(home.join("message")).unwrap());
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    command
-}
-
-fn check(home: &Installation, code: Option<i32>) -> Result<(), String> {
-    let queued = home.numbers("todo");
-    let read = |folder, number| fs::read_to_string(home.join(home.file(folder, number)));
-    for number in &queued {
-        let to = "\0Tshe@c.example\0Tyou@b.example\0";
-        let whole = read("todo", *number).is_ok_and(|envelope| envelope.ends_with(to))
-            && read("mess", *number).is_ok_and(|text| text.ends_with("Subject: sweep\n\nText.\n"));
-        if !whole {
-            return Err("queued, but not wholly".into());
+    fn renew(&self) {
+        for number in self.0.numbers("todo") {
+            fs::remove_file(self.0.join(self.0.file("todo", number))).unwrap();
         }
     }
-    match (code, queued.len()) {
-        (Some(0), 0) => Err("taken, it says, but nothing is queued".into()),
-        (_, 2..) => Err("queued twice".into()),
-        (None | Some(0 | 111 | 127), _) => Ok(()),
-        (Some(other), _) => Err(format!("no temporary failure: {other}")),
-    }
-}
-
-struct Inject(Installation);
-
-impl Case for Inject {
-    fn new() -> Self {
-        Inject(new())
-    }
-
-    fn renew(&self) {
-        renew(&self.0);
-    }
 
     fn command(&self) -> Command {
-        command(&self.0, &["qmail-inject"])
+        let Way { words, env, .. } = WAYS[WAY];
+        let mut program = self.0.program(words[0]);
+        program.args(&words[1..]).envs(env.iter().copied()).current_dir(self.0.home());
+        let mut command = held(&program);
+        self.0.as_its_user(&mut command).stdin(File::open(self.0.join("message")).unwrap());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn is_done(&self, code: Option<i32>) -> bool {
+        code == Some(WAYS[WAY].done)
     }
 
     fn check(&self, code: Option<i32>) -> Result<(), String> {
-        check(&self.0, code)
-    }
-}
-
-struct Sendmail(Installation);
-
-impl Case for Sendmail {
-    fn new() -> Self {
-        Sendmail(new())
-    }
-
-    fn renew(&self) {
-        renew(&self.0);
-    }
-
-    fn command(&self) -> Command {
-        command(&self.0, &["sendmail", "-t", "-i"])
-    }
-
-    fn check(&self, code: Option<i32>) -> Result<(), String> {
-        check(&self.0, code)
+        let Way { envelope, done, .. } = WAYS[WAY];
+        let queued = self.0.numbers("todo");
+        let read = |folder, number| fs::read_to_string(self.0.join(self.0.file(folder, number)));
+        for number in &queued {
+            let whole = read("todo", *number).is_ok_and(|text| text.ends_with(envelope))
+                && read("mess", *number)
+                    .is_ok_and(|text| text.ends_with("Subject: sweep\n\nText.\n"));
+            if !whole {
+                return Err("queued, but not wholly".into());
+            }
+        }
+        match (code, queued.len()) {
+            (Some(code), 0) if code == done => Err("taken, it says, but nothing is queued".into()),
+            (_, 2..) => Err("queued twice".into()),
+            (None | Some(111), _) => Ok(()),
+            (Some(code), _) if code == done => Ok(()),
+            (Some(other), _) => Err(format!("no temporary failure: {other}")),
+        }
     }
 }
 
 #[test]
 fn qmail_inject_says_done_only_when_it_is() {
-    sweep::<Inject>("qmail-inject");
+    sweep::<Hand<INJECT>>("qmail-inject");
 }
 
 #[test]
 fn sendmail_says_done_only_when_it_is() {
-    sweep::<Sendmail>("sendmail");
+    sweep::<Hand<SENDMAIL>>("sendmail");
+}
+
+#[test]
+fn forward_says_done_only_when_it_is() {
+    sampled::<Hand<FORWARD>>("forward", 4);
+}
+
+#[test]
+fn condredirect_says_done_only_when_it_is() {
+    sampled::<Hand<REDIRECT>>("condredirect", 4);
+}
+
+#[test]
+fn fastforward_says_done_only_when_it_is() {
+    sampled::<Hand<FASTFORWARD>>("fastforward", 4);
+}
+
+#[test]
+fn dot_forward_says_done_only_when_it_is() {
+    sampled::<Hand<DOT_FORWARD>>("dot-forward", 4);
+}
+
+#[test]
+#[ignore = "torture"]
+fn forwarders_say_done_only_when_it_is_whatever_fails() {
+    sweep::<Hand<FORWARD>>("forward");
+    sweep::<Hand<REDIRECT>>("condredirect");
+    sweep::<Hand<FASTFORWARD>>("fastforward");
+    sweep::<Hand<DOT_FORWARD>>("dot-forward");
 }

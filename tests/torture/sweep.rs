@@ -27,8 +27,8 @@ pub trait Case: Sized + Sync {
     fn is_done(&self, code: Option<i32>) -> bool {
         code == Some(0)
     }
-    /// Whether this fault may end otherwise, for a reason that the case names.
-    fn excused(_strike: &Strike) -> bool {
+    /// Whether this fault may end with this complaint, for a reason that the case names.
+    fn excused(_strike: &Strike, _complaint: &str) -> bool {
         false
     }
     /// What must hold after a run with this end; the complaint otherwise.
@@ -128,7 +128,7 @@ fn tried<'a, C: Case>(strikes: impl Iterator<Item = &'a Strike>) -> Vec<String> 
             }
             held => held,
         };
-        let why = held.err().filter(|_| !C::excused(strike))?;
+        let why = held.err().filter(|why| !C::excused(strike, why))?;
         Some(format!("{}: {code:?}: {why}", told(strike)))
     };
     strikes.filter_map(complaint).collect()

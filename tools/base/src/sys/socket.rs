@@ -1,7 +1,7 @@
 //! Stream sockets, as far as std does not offer them step by step: bind before connect, listen
 //! with a backlog, connect without waiting.
 
-use super::check;
+use super::{check, retry};
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::SocketAddr;
@@ -59,10 +59,14 @@ pub fn listen(socket: BorrowedFd, backlog: i32) -> io::Result<()> {
 pub fn connect(socket: BorrowedFd, address: &SocketAddr) -> io::Result<bool> {
     let (raw, size) = raw(address);
     // SAFETY: the kernel reads `size` bytes of `raw`, which has more.
-    match check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const raw).cast(), size) }) {
+    let connected =
+        retry(|| unsafe { libc::connect(socket.as_raw_fd(), (&raw const raw).cast(), size) });
+    match connected.map_err(|why| (why.raw_os_error(), why)) {
         Ok(_) => Ok(true),
-        Err(why) if why.raw_os_error() == Some(libc::EINPROGRESS) => Ok(false),
-        Err(why) => Err(why),
+        // The last two come to who asks again after a signal.
+        Err((Some(libc::EISCONN), _)) => Ok(true),
+        Err((Some(libc::EINPROGRESS | libc::EALREADY), _)) => Ok(false),
+        Err((_, why)) => Err(why),
     }
 }
 

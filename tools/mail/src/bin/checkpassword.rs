@@ -3,6 +3,7 @@
 
 use base::accounts;
 use base::env::Env;
+use base::errno::is_temporary;
 use base::sys::exec::exec_with;
 use base::sys::ids::{self, Account, User};
 use base::sys::memory::wipe;
@@ -35,7 +36,7 @@ fn run(child: Args) -> Result<Code> {
     wipe(&mut given);
     let account = checked?;
     let home = OsString::from_vec(account.home.clone());
-    become_user(&account).or(Err(Die::silent(REFUSED)))?;
+    become_user(&account)?;
     std::env::set_current_dir(&home).unable("change to the user's home")?;
     let mut env = Env::inherited();
     env.set("USER", OsStr::from_bytes(&account.name)).set("HOME", &home);
@@ -78,7 +79,11 @@ fn read_all(from: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
     Ok(count)
 }
 
-fn become_user(account: &Account) -> io::Result<()> {
-    let groups = accounts::groups(account)?;
-    ids::become_user(&User { uid: account.uid, gid: account.gid, groups })
+fn become_user(account: &Account) -> Result<()> {
+    let groups = accounts::groups(account).unable("read the groups")?;
+    let became = ids::become_user(&User { uid: account.uid, gid: account.gid, groups });
+    became.or_else(|why| match is_temporary(&why) {
+        true => Err(why).unable("become the user"),
+        false => Err(Die::silent(REFUSED)),
+    })
 }
