@@ -161,6 +161,36 @@ fn damaged_files_are_named_and_nothing_is_lost() {
     assert_eq!(home.numbers("info"), [50, 51, 52]);
 }
 
+/// As a power cut leaves them where folders reach the disk each for itself: the rest of messages
+/// that have ended.
+#[test]
+fn what_has_no_text_is_named_once_and_not_delivered() {
+    if tests::original() {
+        return; // The originals say it again and again, and would send a new text to old recipients.
+    }
+    let home = installation();
+    home.put("todo", 48, "u1\0p2\0Fa@b\0Told@b\0");
+    home.put("info", 50, "Fme\0").put("remote", 50, "Told@b\0").put("bounce", 51, "text");
+    let mut sending = sending(&home);
+    for recipient in ["one@b", "two@b", "three@b"] {
+        home.send("text\n", "", &[recipient]);
+        assert_eq!(sending.answer(REMOTE, "Kfine\n"), recipient);
+    }
+    // a text that comes back is delivered, when the trigger is pulled
+    home.put("mess", 48, "text\n").send("text\n", "", &["four@b"]);
+    let mut last = [sending.answer(REMOTE, "Kfine\n"), sending.answer(REMOTE, "Kfine\n")];
+    last.sort();
+    assert_eq!(last, ["four@b", "old@b"]);
+    let log = sending.stop();
+    let times = |line: &str| log.lines().filter(|found| *found == line).count();
+    let todo = "warning: unable to stat mess/2/48; will try again later";
+    let info = "warning: mess/4/50 is missing; qmail-qcheck -N puts the rest aside";
+    assert_eq!((times(todo), times(info)), (1, 1), "{log}");
+    let qcheck = home.program("qmail-qcheck").arg("-N").output().unwrap();
+    assert_eq!(qcheck.status.code(), Some(0));
+    assert_eq!(home.place().names("queue/lost"), ["bounce.51", "info.50", "remote.50"]);
+}
+
 #[test]
 fn each_state_of_the_queue_goes_on_where_it_was() {
     let home = installation();

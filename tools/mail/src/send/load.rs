@@ -56,7 +56,8 @@ impl Manager {
     /// next try is. Of a message that is still new, only `todo/N` counts.
     fn load_folder(&mut self, folder: u64, new: &HashSet<u64>) -> io::Result<()> {
         let now = clock::seconds();
-        let found = numbers(&format!("info/{folder}"))?;
+        let mut found = numbers(&format!("info/{folder}"))?;
+        found.retain(|message| self.can_be_delivered(*message));
         let mut idle: HashSet<u64> = found.difference(new).copied().collect();
         let mut tries = Vec::new();
         for side in Side::BOTH {
@@ -76,6 +77,18 @@ impl Manager {
         idle.into_iter().for_each(|message| self.finishing.add(now, message));
         self.todo.doubtful.extend(found.intersection(new));
         Ok(())
+    }
+
+    /// Whether there is a text. A power cut may leave the rest of a message that has ended; a new
+    /// message under its number is not for its recipients.
+    fn can_be_delivered(&self, message: u64) -> bool {
+        let mess = self.paths.split("mess", message);
+        if is_absent(&mess) {
+            let mess = mess.display();
+            log::warning(format_args!("{mess} is missing; qmail-qcheck -N puts the rest aside"));
+            return false;
+        }
+        true
     }
 
     /// After a look into `todo`, for messages that were new when we started and had files of ours:

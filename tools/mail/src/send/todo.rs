@@ -3,15 +3,17 @@
 use super::aside::Aside;
 use super::clean::Request;
 use super::draft::{self, Draft};
+use super::load::is_absent;
 use super::log;
 use super::manager::Manager;
 use super::rewrite::{Rules, Side};
+use super::trouble::later;
 use base::files;
 use base::sys::clock;
 use queue::paths::{self, Paths};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -54,6 +56,8 @@ pub struct Todo {
     cleaning: HashMap<u64, [bool; 2]>,
     /// Messages in `todo` that had files of ours when we started, and were not taken over yet.
     pub(super) doubtful: HashSet<u64>,
+    /// Messages in `todo` that have no text, and when that is said again.
+    textless: HashMap<u64, u64>,
 }
 
 impl Todo {
@@ -66,6 +70,7 @@ impl Todo {
             next: 0,
             cleaning: HashMap::new(),
             doubtful: HashSet::new(),
+            textless: HashMap::new(),
         }
     }
 
@@ -138,10 +143,27 @@ impl Manager {
         if self.todo.entries.is_none() {
             self.todo.look(now);
         }
-        match self.todo.batch() {
+        let mut batch = self.todo.batch();
+        batch.retain(|message| self.has_text(*message, now));
+        match batch {
             batch if batch.is_empty() => self.look_ended(),
             batch => self.todo.writer.ask((batch, Arc::clone(&self.controls.rules))),
         }
+    }
+
+    /// Whether a new message has a text. One without is what a power cut has left, or a repair: that
+    /// is said once in an interval, however often the trigger is pulled meanwhile.
+    fn has_text(&mut self, message: u64, now: u64) -> bool {
+        let mess = self.paths.split("mess", message);
+        if !is_absent(&mess) {
+            self.todo.textless.remove(&message);
+            return true;
+        }
+        if self.todo.textless.get(&message).is_none_or(|next| *next <= now) {
+            self.todo.textless.insert(message, now + INTERVAL);
+            later("unable to stat", &mess)(ErrorKind::NotFound.into()).log();
+        }
+        false
     }
 
     /// A batch is on disk.

@@ -36,6 +36,9 @@ const ENVELOPE: u8 = 91;
 /// Bytes read or written at once: what a pipe holds.
 const BUFFER: usize = 65536;
 
+/// How often it looks for a name, or for a number, that nobody has.
+const ATTEMPTS: usize = 9;
+
 /// Seconds after which it gives up, whatever it is doing.
 const DAY: u32 = 86400;
 
@@ -101,16 +104,30 @@ struct Message {
 impl Message {
     /// Makes the file under a name of our own in `pid`, and moves it to the name that its inode
     /// gives it. A crash leaves an empty file, which qmail-clean or qmail-send removes.
+    ///
+    /// Where folders reach the disk each for itself, a power cut may leave the envelope of a
+    /// message that has ended. Its recipients must not get this text, so the number is passed over.
     fn create(paths: &Paths) -> Result<Self> {
-        let (birth, text) = birth_place()?;
-        let about = text.metadata().or_exit(PID)?;
-        let number = about.ino();
-        let mess = paths.split("mess", number);
-        let linked = fs::hard_link(&birth, &mess);
-        fs::remove_file(&birth).or_exit(PID)?;
-        linked.or_exit(MESS)?;
-        let (intd, todo) = (paths.flat("intd", number), paths.flat("todo", number));
-        Ok(Message { text, mess, intd, todo })
+        // As long as they are open, nobody else gets their inodes.
+        let mut passed_over = Vec::new();
+        loop {
+            let (birth, text) = birth_place()?;
+            let number = text.metadata().or_exit(PID)?.ino();
+            let (intd, todo) = (paths.flat("intd", number), paths.flat("todo", number));
+            if exists(&intd) || exists(&todo) {
+                fs::remove_file(&birth).or_exit(PID)?;
+                passed_over.push(text);
+                if passed_over.len() < ATTEMPTS {
+                    continue;
+                }
+                return Err(Die::silent(INTD));
+            }
+            let mess = paths.split("mess", number);
+            let linked = fs::hard_link(&birth, &mess);
+            fs::remove_file(&birth).or_exit(PID)?;
+            linked.or_exit(MESS)?;
+            return Ok(Message { text, mess, intd, todo });
+        }
     }
 
     /// Writes text and envelope, and puts both files and their names on disk.
@@ -142,10 +159,14 @@ impl Message {
     }
 }
 
+fn exists(name: &Path) -> bool {
+    fs::symlink_metadata(name).is_ok()
+}
+
 /// A new file in `pid`, named after process, time and attempt.
 fn birth_place() -> Result<(PathBuf, File)> {
     let (pid, time) = (std::process::id(), clock::seconds());
-    for attempt in 1..10 {
+    for attempt in 1..=ATTEMPTS {
         let name = PathBuf::from(format!("pid/{pid}.{time}.{attempt}"));
         match create(&name) {
             Ok(file) => return Ok((name, file)),
