@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 const MESSAGE: &str = "Subject: sweep\n\nText.\n";
 
 /// A way to hand over a message, from somebody to one recipient.
-struct Protocol {
+pub struct Protocol {
     /// The server.
-    program: &'static str,
+    pub program: &'static str,
     /// All that the client says.
-    said: fn() -> Vec<u8>,
+    pub said: fn() -> Vec<u8>,
     /// What is in the answer to a message that is accepted.
     accepted: &'static str,
     /// Whether the client is told never to come again.
@@ -26,7 +26,7 @@ const SMTP: usize = 0;
 const QMTP: usize = 1;
 const QMQP: usize = 2;
 
-const PROTOCOLS: [Protocol; 3] = [
+pub const PROTOCOLS: [Protocol; 3] = [
     Protocol {
         program: "qmail-smtpd",
         said: || {

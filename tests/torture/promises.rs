@@ -1,11 +1,12 @@
 //! The order of durability, program by program: each is recorded, and its record is read by the
 //! checker; then once more for each of its syncs, as if that had been left out.
 
+use crate::accepting::PROTOCOLS;
 use crate::installation::{Installation, envelope, installation};
 use crate::order::{Rule, complaints};
 use crate::site::site;
 use crate::trace::{Act, Event, Record, record};
-use crate::whole::recorded;
+use crate::whole::{accepts, recorded};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -86,25 +87,36 @@ fn qmail_queue_answers_when_all_is_on_disk() {
     .holds(&record);
 }
 
-#[test]
-fn qmail_smtpd_says_250_when_all_is_on_disk() {
-    let home = installation();
-    let mail = "MAIL FROM:<me@b.example>\r\nRCPT TO:<you@a.example>\r\nDATA\r\nText.\r\n.\r\n";
-    home.write("session", format!("EHLO b.example\r\n{mail}{mail}QUIT\r\n"));
-    let record = record_in(&home, &home.program("qmail-smtpd"), "session", None);
+/// Who is told that his message is accepted has it in the queue by then.
+#[track_caller]
+fn promises(name: &'static str, record: &Record) {
     Promise {
-        name: "qmail-smtpd and qmail-queue",
+        name,
         published: |name| name.starts_with("queue/todo/"),
-        rules: &[Rule {
-            when: |event, _| {
-                let Act::Say { bytes } = &event.act else { return false };
-                event.who == "qmail-smtpd" && memchr::memmem::find(bytes, b" qp ").is_some()
-            },
-            durable: |_, name| in_queue(name),
-        }],
+        rules: &[Rule { when: |event, _| accepts(event), durable: |_, name| in_queue(name) }],
         syncs: "qmail-queue",
     }
-    .holds(&record);
+    .holds(record);
+}
+
+#[test]
+fn servers_say_yes_when_all_is_on_disk() {
+    for server in PROTOCOLS {
+        let home = installation();
+        home.write("session", (server.said)());
+        let record = record_in(&home, &home.program(server.program), "session", None);
+        promises(server.program, &record);
+    }
+}
+
+#[test]
+fn sendmail_and_qmail_inject_end_when_all_is_on_disk() {
+    for name in ["sendmail", "qmail-inject"] {
+        let home = installation();
+        home.write("message", "Subject: x\n\n".to_owned() + &"A line.\n".repeat(30_000));
+        let record = record_in(&home, home.program(name).arg("you@b.example"), "message", None);
+        promises(name, &record);
+    }
 }
 
 /// A delivery by this .qmail file.
@@ -273,7 +285,7 @@ fn removes(event: &Event, name: &str, folders: &[&str]) -> bool {
 fn qmail_send_removes_nothing_before_what_takes_its_place_is_on_disk() {
     let record = recorded(false);
     Promise {
-        name: "qmail-smtpd, qmail-send and qmail-local",
+        name: "servers, sendmail, qmail-send and qmail-local",
         published: |name| name.starts_with("queue/todo/") || name.contains("/Maildir/new/"),
         rules: &[
             Rule {
@@ -287,7 +299,7 @@ fn qmail_send_removes_nothing_before_what_takes_its_place_is_on_disk() {
                 durable: |_, name| name.starts_with("queue/todo/"),
             },
             Rule {
-                when: |event, _| done(event, "qmail-queue"),
+                when: |event, _| done(event, "qmail-queue") || accepts(event),
                 durable: |_, name| name.starts_with("queue/todo/"),
             },
         ],

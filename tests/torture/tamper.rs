@@ -142,23 +142,11 @@ pub fn held_with(redirections: &str, command: &Command) -> Command {
     behind(shell, command)
 }
 
-/// Runs a command that is [`held`], and all that it starts to the end, with this fault. Its input
-/// and output must be files: nobody reads from it.
+/// Starts a command that is [`held`]. This thread is told of all its calls and of whoever it
+/// starts, and has to wait for them.
 #[track_caller]
-pub fn run(command: &mut Command, strike: Option<&Strike>) -> Outcome {
-    run_beside(command, strike, false, |_| ()).0
-}
-
-/// As [`run`], with a companion who sees how far it is, and talks to it. With `leave`, what it
-/// starts is left alone, and outlives it, once it has become another program.
-#[track_caller]
-#[allow(clippy::zombie_processes)] // the tracer waits for it, and for all others
-pub fn run_beside<T: Send>(
-    command: &mut Command,
-    strike: Option<&Strike>,
-    leave: bool,
-    companion: impl FnOnce(&Progress) -> T + Send,
-) -> (Outcome, T) {
+#[allow(clippy::zombie_processes)] // as a tracer waits, not as a parent
+pub fn seized(command: &mut Command) -> Pid {
     let child = command.spawn().unwrap();
     let first = Pid::from_raw(child.id().try_into().unwrap());
     let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).unwrap();
@@ -171,6 +159,26 @@ pub fn run_beside<T: Send>(
         | Options::PTRACE_O_EXITKILL;
     ptrace::seize(first, follow).unwrap();
     kill(first, Signal::SIGCONT).unwrap();
+    first
+}
+
+/// Runs a command that is [`held`], and all that it starts to the end, with this fault. Its input
+/// and output must be files: nobody reads from it.
+#[track_caller]
+pub fn run(command: &mut Command, strike: Option<&Strike>) -> Outcome {
+    run_beside(command, strike, false, |_| ()).0
+}
+
+/// As [`run`], with a companion who sees how far it is, and talks to it. With `leave`, what it
+/// starts is left alone, and outlives it, once it has become another program.
+#[track_caller]
+pub fn run_beside<T: Send>(
+    command: &mut Command,
+    strike: Option<&Strike>,
+    leave: bool,
+    companion: impl FnOnce(&Progress) -> T + Send,
+) -> (Outcome, T) {
+    let first = seized(command);
     let progress = Progress {
         pid: first,
         struck: false.into(),

@@ -5,11 +5,11 @@
 //! others when its call begins, and a sync covers what was noted before it began: if calls of two
 //! processes overlap, the record tells the story that is worse for the data.
 
-use crate::tamper::held;
+use crate::tamper::{held, seized};
 use libc::{c_long, user_regs_struct};
 use nix::errno::Errno;
-use nix::sys::ptrace::{self, Options};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::{BTreeMap, HashMap};
@@ -142,7 +142,6 @@ pub fn folder(name: &str) -> &str {
 /// one needs: input, output, user. `during` runs beside it, gets its process id, and ends what does
 /// not end by itself.
 #[track_caller]
-#[allow(clippy::zombie_processes)] // the tracer waits for it, and for all others
 pub fn record(
     root: &Path,
     command: &Command,
@@ -152,18 +151,7 @@ pub fn record(
     let mut recorder = Recorder::new(root);
     let mut command = held(command);
     ready(&mut command);
-    let child = command.process_group(0).spawn().unwrap();
-    let first = Pid::from_raw(child.id().try_into().unwrap());
-    let stopped = waitpid(first, Some(WaitPidFlag::WUNTRACED)).unwrap();
-    assert_eq!(stopped, WaitStatus::Stopped(first, Signal::SIGSTOP));
-    let follow = Options::PTRACE_O_TRACESYSGOOD
-        | Options::PTRACE_O_TRACEFORK
-        | Options::PTRACE_O_TRACEVFORK
-        | Options::PTRACE_O_TRACECLONE
-        | Options::PTRACE_O_TRACEEXEC
-        | Options::PTRACE_O_EXITKILL;
-    ptrace::seize(first, follow).unwrap();
-    kill(first, Signal::SIGCONT).unwrap();
+    let first = seized(command.process_group(0));
     let (over, ended) = channel::<()>();
     thread::scope(|scope| {
         scope.spawn(move || during(first));

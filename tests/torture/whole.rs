@@ -1,7 +1,8 @@
-//! A mail system at work, recorded: messages come by SMTP and go to a Maildir, to an mbox, and back
-//! to their sender.
+//! A mail system at work, recorded: messages come by SMTP, sendmail, QMTP and QMQP, and go to a
+//! Maildir, to an mbox, and back to their sender.
 
 use crate::installation::{Installation, installation};
+use crate::netstrings::{netstring, netstrings};
 use crate::trace::{Act, Event, Record, record};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,8 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tests::{LIMIT, scratch};
 
-/// Messages that come, one session each.
-pub const MESSAGES: usize = 4;
+/// Messages that come, each in its own way: what is run with it as input.
+pub const MESSAGES: usize = WAYS.len();
+const WAYS: [&str; 4] =
+    ["qmail-smtpd", "sendmail -f ann@a.example joe@a.example", "qmail-qmtpd", "qmail-qmqpd"];
 
 /// An installation where `box` has an mbox, `joe` and `ann` have a Maildir, and nobody else exists.
 fn home() -> Installation {
@@ -40,10 +43,32 @@ pub fn recipients(number: usize) -> &'static [&'static str] {
     }
 }
 
-fn session(number: usize) -> String {
-    let to = recipients(number).iter().map(|to| format!("RCPT TO:<{to}@a.example>\r\n"));
-    let (to, text) = (to.collect::<String>(), text(number).replace('\n', "\r\n"));
-    format!("HELO there\r\nMAIL FROM:<ann@a.example>\r\n{to}DATA\r\n{text}.\r\nQUIT\r\n")
+/// What is said for this message, in its way.
+fn session(number: usize) -> Vec<u8> {
+    let text = text(number);
+    let to: Vec<_> = recipients(number).iter().map(|to| format!("{to}@a.example")).collect();
+    match number {
+        0 => {
+            let to = to.iter().map(|to| format!("RCPT TO:<{to}>\r\n")).collect::<String>();
+            let text = text.replace('\n', "\r\n");
+            let mail = format!("MAIL FROM:<ann@a.example>\r\n{to}DATA\r\n{text}.\r\n");
+            format!("HELO there\r\n{mail}QUIT\r\n").into()
+        }
+        // nothing is missing in the header, so nothing comes between
+        1 => {
+            let (who, date) =
+                ("From: ann@a.example\nTo: joe@a.example", "1 Nov 2026 00:00:00 -0000");
+            format!("{who}\nDate: {date}\nMessage-ID: <1@a.example>\n{text}").into()
+        }
+        2 => {
+            let text = format!("\n{text}");
+            netstrings(&[text.as_bytes(), b"ann@a.example", &netstrings(&to)])
+        }
+        _ => {
+            let parts = [netstrings(&[&text, "ann@a.example"]), netstrings(&to)];
+            netstring(parts.concat())
+        }
+    }
 }
 
 /// A message that tells its number.
@@ -61,8 +86,9 @@ pub fn recorded(together: bool) -> Record {
     let tell = outside.join("pid");
     let mut script = home.program("qmail-start");
     let start = format!("\"$0\" ./Mailbox & echo $! >{};", tell.display());
-    let sessions = "for session in session-*; do qmail-smtpd <$session; done;";
-    let [first, second] = if together { [&start, sessions] } else { [sessions, &start] };
+    let sessions = WAYS.iter().enumerate().map(|(at, way)| format!("{way} <session-{at};"));
+    let sessions = sessions.collect::<String>();
+    let [first, second] = if together { [start, sessions] } else { [sessions, start] };
     let words = format!("{first} {second} : >{}.done; wait", tell.display());
     let qmail_start = script.get_program().to_owned();
     let mut shell = std::process::Command::new("/bin/sh");
@@ -101,9 +127,16 @@ pub fn soon(mut condition: impl FnMut() -> bool) -> bool {
 
 /// How many messages were accepted.
 pub fn accepted(events: &[Event]) -> usize {
-    let said = |event: &&Event| {
-        let Act::Say { bytes } = &event.act else { return false };
-        event.who == "qmail-smtpd" && memchr::memmem::find(bytes, b" qp ").is_some()
-    };
-    events.iter().filter(said).count()
+    events.iter().filter(|event| accepts(event)).count()
+}
+
+/// Whether this tells somebody that his message is accepted.
+pub fn accepts(Event { who, act }: &Event) -> bool {
+    let has = |bytes: &[u8], word: &[u8]| memchr::memmem::find(bytes, word).is_some();
+    match (act, &who[..]) {
+        (Act::Say { bytes }, "qmail-smtpd") => has(bytes, b" qp "),
+        (Act::Say { bytes }, "qmail-qmtpd" | "qmail-qmqpd") => has(bytes, b":Kok "),
+        (Act::Exit { code: 0 }, "sendmail" | "qmail-inject") => true,
+        _ => false,
+    }
 }
