@@ -360,7 +360,7 @@ impl<'a> Tracer<'a> {
                 change(pid, |registers| registers.rdx = registers.rdx.min(1));
                 AtEnd::Nothing
             }
-            None if sleeps => AtEnd::Fail(Errno::UnknownErrno),
+            None if sleeps && self.progress.is_struck() => AtEnd::Fail(Errno::UnknownErrno),
             None => AtEnd::Nothing,
         };
         // a descriptor is closed even if that fails
