@@ -24,8 +24,8 @@ pub enum Ending {
 pub struct Input<'a> {
     from: BorrowedFd<'a>,
     buffer: Vec<u8>,
+    /// Bytes of the buffer that have been used.
     start: usize,
-    end: usize,
 }
 
 impl<'a> Input<'a> {
@@ -36,20 +36,20 @@ impl<'a> Input<'a> {
 
     /// Reads from this descriptor, `size` bytes at a time.
     pub fn with_size(from: BorrowedFd<'a>, size: usize) -> Self {
-        Input { from, buffer: vec![0; size], start: 0, end: 0 }
+        Input { from, buffer: Vec::with_capacity(size), start: 0 }
     }
 
     /// Bytes that wait in the buffer.
     pub fn buffered(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
+        &self.buffer[self.start..]
     }
 
     /// The next bytes: those in the buffer or else those of one read. Empty at the end.
     pub fn fill(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
+        if self.start == self.buffer.len() {
             self.start = 0;
-            self.end = 0;
-            self.end = fd::read(self.from, &mut self.buffer)?;
+            self.buffer.clear();
+            fd::append(self.from, &mut self.buffer)?;
         }
         Ok(self.buffered())
     }
@@ -57,7 +57,7 @@ impl<'a> Input<'a> {
     /// As [`Input::fill`], and flushes `out` before it reads: nobody waits for an answer that
     /// lies in a buffer.
     pub fn fill_flushing(&mut self, out: &mut Out) -> io::Result<&[u8]> {
-        if self.start == self.end {
+        if self.start == self.buffer.len() {
             out.flush()?;
         }
         self.fill()
@@ -65,7 +65,7 @@ impl<'a> Input<'a> {
 
     /// Marks `count` bytes of the buffer as used.
     pub fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.end);
+        self.start = (self.start + count).min(self.buffer.len());
     }
 
     /// Appends a line to `line`, until that is `limit` bytes long.
@@ -106,8 +106,8 @@ impl Input<'_> {
             }
             seen = self.buffered().len();
             if self.read_behind()? == 0 {
-                let line = self.start..self.end;
-                self.start = self.end;
+                let line = self.start..self.buffer.len();
+                self.start = line.end;
                 return Ok((!line.is_empty()).then(|| &self.buffer[line]));
             }
         }
@@ -115,15 +115,12 @@ impl Input<'_> {
 
     /// One read that keeps what is buffered. A full buffer doubles.
     fn read_behind(&mut self) -> io::Result<usize> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
+        self.buffer.drain(..self.start);
         self.start = 0;
-        if self.end == self.buffer.len() {
-            self.buffer.resize(self.end * 2 + 1, 0);
+        if self.buffer.len() == self.buffer.capacity() {
+            self.buffer.reserve_exact(self.buffer.len() + 1);
         }
-        let count = fd::read(self.from, &mut self.buffer[self.end..])?;
-        self.end += count;
-        Ok(count)
+        fd::append(self.from, &mut self.buffer)
     }
 }
 

@@ -130,10 +130,8 @@ fn write(file: File, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
     let mut block = Vec::with_capacity(BLOCK + head.len());
     block.extend_from_slice(head);
     loop {
-        let filled = block.len();
-        block.resize(filled + BLOCK, 0);
-        let count = fd::read(message, &mut block[filled..]).map_err(|_| Failure::Message)?;
-        fd::write_all(file.as_fd(), &block[..filled + count]).map_err(other)?;
+        let count = fd::append(message, &mut block).map_err(|_| Failure::Message)?;
+        fd::write_all(file.as_fd(), &block).map_err(other)?;
         if count == 0 {
             break;
         }

@@ -164,6 +164,25 @@ pub fn read(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// One read behind what is in a vector, as much as it has room for; tried again after a signal.
+/// 0 is the end, or no room. Memory that nothing is read into is never touched.
+pub fn append(fd: BorrowedFd, to: &mut Vec<u8>) -> io::Result<usize> {
+    loop {
+        let room = to.spare_capacity_mut();
+        // SAFETY: the kernel writes at most room.len() bytes into the room.
+        let count = unsafe { libc::read(fd.as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+        match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
+            Ok(count) => {
+                // SAFETY: the kernel has written that many bytes behind the old ones.
+                unsafe { to.set_len(to.len() + count) };
+                return Ok(count);
+            }
+            Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}
+            Err(why) => return Err(why),
+        }
+    }
+}
+
 /// One read; a signal ends it with EINTR.
 pub fn read_once(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most into.len() bytes into the slice.

@@ -194,20 +194,16 @@ fn received_line(caller: Option<Role>) -> String {
 }
 
 /// Bytes that have been read and not yet written. Memory does not grow with the message.
-struct Buffer {
-    bytes: Vec<u8>,
-    filled: usize,
-}
+struct Buffer(Vec<u8>);
 
 impl Buffer {
     fn new() -> Self {
-        Buffer { bytes: vec![0; BUFFER], filled: 0 }
+        Buffer(Vec::with_capacity(BUFFER))
     }
 
     /// Adds a few bytes of our own; called when there is room.
     fn put(&mut self, bytes: &[u8]) {
-        self.bytes[self.filled..][..bytes.len()].copy_from_slice(bytes);
-        self.filled += bytes.len();
+        self.0.extend_from_slice(bytes);
     }
 
     /// Copies descriptor 0 to its end.
@@ -222,7 +218,7 @@ impl Buffer {
     fn copy_envelope(&mut self, to: &File) -> Result<()> {
         let mut envelope = Envelope::default();
         while !envelope.is_complete() {
-            let before = self.filled;
+            let before = self.0.len();
             let piece = self.read(fd::STDOUT)?;
             if piece.is_empty() {
                 return Err(Die::silent(READ));
@@ -231,7 +227,7 @@ impl Buffer {
                 Wrong::Letter => Die::silent(ENVELOPE),
                 Wrong::TooLong => Die::silent(ADDRESS),
             })?;
-            self.filled = before + kept;
+            self.0.truncate(before + kept);
             self.write_if_full(to)?;
         }
         self.write(to)
@@ -239,18 +235,18 @@ impl Buffer {
 
     /// Adds what one read gives; empty at the end.
     fn read(&mut self, from: BorrowedFd) -> Result<&[u8]> {
-        let before = self.filled;
-        self.filled += fd::read(from, &mut self.bytes[before..]).or_exit(READ)?;
-        Ok(&self.bytes[before..self.filled])
+        let before = self.0.len();
+        fd::append(from, &mut self.0).or_exit(READ)?;
+        Ok(&self.0[before..])
     }
 
     fn write_if_full(&mut self, to: &File) -> Result<()> {
-        if self.filled == BUFFER { self.write(to) } else { Ok(()) }
+        if self.0.len() == self.0.capacity() { self.write(to) } else { Ok(()) }
     }
 
     fn write(&mut self, to: &File) -> Result<()> {
-        fd::write_all(to.as_fd(), &self.bytes[..self.filled]).or_exit(WRITE)?;
-        self.filled = 0;
+        fd::write_all(to.as_fd(), &self.0).or_exit(WRITE)?;
+        self.0.clear();
         Ok(())
     }
 }
