@@ -52,6 +52,11 @@ impl<'a> Peer<'a> {
         Peer { end: Instant::now() + lifetime, ..self }
     }
 
+    /// Waits until something can be read.
+    pub fn wait_to_read(&self) -> io::Result<()> {
+        self.wait(poll::readable, self.from)
+    }
+
     /// Waits until reading or writing is possible.
     fn wait(
         &self,
@@ -71,7 +76,7 @@ fn not_yet<T>(done: &io::Result<T>) -> bool {
 impl Read for Peer<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            self.wait(poll::readable, self.from)?;
+            self.wait_to_read()?;
             let done = fd::read(self.from, into);
             if !not_yet(&done) {
                 return done;

@@ -116,7 +116,7 @@ impl Settings {
         }
         let mut client = client(self.timeout);
         let mut session = Session::new(self.greeting, self.databytes, self.tls);
-        let mut block = vec![0; SMALL_BLOCK];
+        let mut block = Vec::new();
         let mut unread = 0..0;
         loop {
             let (used, next) = session.feed(&block[unread.clone()], &mut self.host);
@@ -141,7 +141,13 @@ impl Settings {
 /// Reads what the client has sent. An error if nothing comes any more; a client that is too slow
 /// is told so.
 fn receive(client: &mut Peer, block: &mut Vec<u8>) -> io::Result<usize> {
-    match client.read(block) {
+    // Many clients say nothing for long: only what they say costs memory.
+    let waited = if block.is_empty() { client.wait_to_read() } else { Ok(()) };
+    let read = waited.and_then(|()| {
+        block.resize(block.len().max(SMALL_BLOCK), 0);
+        client.read(block)
+    });
+    match read {
         Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
         Ok(count) => {
             if count == SMALL_BLOCK {
