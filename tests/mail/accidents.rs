@@ -92,7 +92,7 @@ fn a_full_disk_stops_nothing_for_good() {
     let (uid, gid) = home.user();
     home.script("qmail-remote", "printf 'r\\0Kgot it\\n\\0'");
     home.link("qmail-lspawn", "qmail-rspawn");
-    home.write("envelope", "Fme@b\0Tyou@b\0\0");
+    home.write("envelope", "Fme@b\0Tyou@b\0The@b\0\0");
     // the messages fit, what qmail-send makes of them does not, until the ballast goes
     let script = format!(
         "set -e
