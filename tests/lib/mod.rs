@@ -28,7 +28,9 @@ mod user;
 pub use dns::{Dns, dns};
 pub use hostile::{Hostile, set};
 pub use page::{codes, codes_in, section};
-pub use program::{behind, bin, fed, fed_within, original, program, ran, redirected, shown};
+pub use program::{
+    behind, bin, fed, fed_within, limited, original, program, ran, redirected, shown,
+};
 pub use random::Random;
 pub use running::{Running, start, start_on};
 pub use scratch::{Scratch, scratch};

@@ -1,9 +1,11 @@
 //! The program under test, and what it did.
 
 use crate::{LIMIT, running::Running, tree};
+use base::sys::signal;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 /// Where the tree keeps programs that are shell scripts; cargo does not copy them.
@@ -54,12 +56,21 @@ fn advice(name: &str) -> String {
 }
 
 /// The program under test, ready for arguments. Its environment is empty but for PATH, which
-/// starts with the program's own folder.
+/// starts with the program's own folder; no signal is ignored.
 #[track_caller]
 pub fn program(name: &str) -> Command {
+    static HEARD: Once = Once::new();
+    HEARD.call_once(hear_signals);
     let mut command = Command::new(bin(name));
     command.env_clear().env("PATH", path()).stdin(Stdio::null());
     command
+}
+
+/// Signals that whoever runs the tests ignores, as nohup does and a shell in the background, have
+/// their defaults in what is started: a handler here, even one that does nothing, is none there.
+fn hear_signals() {
+    let ignored = (1..32).filter(|number| *number != signal::PIPE && signal::is_ignored(*number));
+    ignored.for_each(|number| signal::interrupt_on(number).unwrap());
 }
 
 fn path() -> std::ffi::OsString {
@@ -72,6 +83,14 @@ fn path() -> std::ffi::OsString {
 pub fn redirected(redirections: &str, command: &Command) -> Command {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("exec \"$0\" \"$@\" {redirections}")]);
+    behind(shell, command)
+}
+
+/// The same command under a limit of the shell's: `limited("-n 7", &command)` leaves it seven
+/// descriptors.
+pub fn limited(limit: &str, command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
     behind(shell, command)
 }
 

@@ -3,7 +3,7 @@
 use crate::services::{STAYS, Services, parent, services, work};
 use std::fs;
 use std::time::{Duration, Instant};
-use tests::{LIMIT, original, ran, until};
+use tests::{LIMIT, original, until};
 
 /// So many services with one run script, and how they are named.
 fn many(place: &Services, count: usize, run: &str) -> Vec<String> {
@@ -61,8 +61,7 @@ fn restarts(count: usize, wanted: usize) {
         let (open, now) = belongings(*pid);
         assert!(open < 16 && now <= memory + 64, "{open} open, {memory} kB, then {now} kB");
     }
-    scan.signal(libc::SIGTERM);
-    assert_eq!(ran(&scan.finish(LIMIT * 3)), (Some(0), String::new(), String::new()));
+    place.end(scan);
     for name in &names {
         let starts = place.text(format!("{name}/starts")).lines().count();
         // the last one may have been told to end before it could tell
@@ -102,6 +101,5 @@ fn rest(count: usize) {
         }
         since.elapsed() > Duration::from_secs(2)
     });
-    scan.signal(libc::SIGTERM);
-    assert_eq!(ran(&scan.finish(LIMIT * 6)), (Some(0), String::new(), String::new()));
+    place.end(scan);
 }

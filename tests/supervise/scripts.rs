@@ -3,7 +3,6 @@
 //! 0.76 knows none of them, so nothing here is for the originals.
 
 use crate::services::{STAYS, Services, assert_idle, is_gone, process, services, signal};
-use std::fs;
 use std::time::{Duration, Instant};
 use tests::{LIMIT, Running, fed, one_of_five, original, ran, start, until};
 
@@ -222,10 +221,7 @@ fn finish_hears_how_run_has_died() {
     let running = place.supervise("a");
     place.wait_lines("a/told", 1);
     assert_eq!(place.state("a", "last_exit"), "7");
-    let pid = place.wait_pid("a", 0);
-    until(LIMIT, "sleep", || {
-        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
-    });
+    let pid = place.wait_name("a", "sleep");
     signal(pid, libc::SIGUSR1);
     assert_eq!(place.wait_lines("a/told", 2), ["7 0 a", "256 10 a"]);
     place.wait_state("a", "last_signal", "SIGUSR1");
@@ -244,7 +240,6 @@ fn a_finish_that_does_not_end_is_killed() {
     place.write("a/timeout-finish", "100\n");
     let running = place.supervise("a");
     let finish: i32 = place.wait_lines("a/told", 1)[0].parse().unwrap();
-    until(LIMIT, "the service is down meanwhile", || place.pid("a") == 0);
     place.wait_lines("a/told", 2);
     assert!(is_gone(finish));
     assert_eq!(dismissed(&place, "a", running), "");
@@ -257,6 +252,8 @@ fn a_finish_that_does_not_end_is_killed() {
     running.wait(LIMIT);
     let running = place.supervise("b");
     assert_idle(running.pid());
+    // the service is down meanwhile
+    assert_eq!(place.pid("b"), 0);
     assert_eq!(
         [place.state("b", "script"), place.state("b", "pid")],
         ["finish".into(), finish.to_string()]

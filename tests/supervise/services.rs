@@ -105,6 +105,13 @@ impl Services {
         start(self.command("svscan").arg(self.dir("service").join("service")))
     }
 
+    /// Ends svscan and everything that it keeps. It must have had nothing to say.
+    #[track_caller]
+    pub fn end(&self, scan: Running) {
+        scan.signal(libc::SIGTERM);
+        assert_eq!(ran(&scan.finish(LIMIT * 6)), (Some(0), String::new(), String::new()));
+    }
+
     /// Links services into the scan directory.
     pub fn link(&self, names: &[&str]) -> &Services {
         self.dir("service");
@@ -169,6 +176,21 @@ impl Services {
     pub fn wait_pid(&self, name: &str, old: i32) -> i32 {
         until(LIMIT, "a new process", || ![0, old].contains(&self.pid(name)));
         self.pid(name)
+    }
+
+    /// Waits until the service is a process that has become this program, and gives it.
+    #[track_caller]
+    pub fn wait_name(&self, name: &str, program: &str) -> i32 {
+        let is = |pid: i32| {
+            let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            comm.trim() == program && !is_gone(pid)
+        };
+        let mut pid = 0;
+        until(LIMIT * 3, program, || {
+            pid = self.pid(name);
+            is(pid)
+        });
+        pid
     }
 
     /// Waits until the file has this many lines, and gives them.
