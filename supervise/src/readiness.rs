@@ -148,7 +148,7 @@ impl Readiness {
                 *time = Instant::now() + CHECK;
                 let words = [OsString::from("./check")];
                 let text = format!("supervise: warning: unable to start {name}/check");
-                *process = Spawn::new(&words).last_words(text).start().ok();
+                *process = Spawn::new(&words).unblocked().last_words(text).start().ok();
             }
             Way::Check(..) => {}
         }

@@ -444,6 +444,7 @@ impl Unit {
         let words: Vec<OsString> =
             [format!("./{file}")].iter().chain(words).map(Into::into).collect();
         let mut child = Spawn::new(&words)
+            .unblocked()
             .last_words(format!("supervise: fatal: unable to start {}/{file}", self.name));
         let leader = !settings::exists("no-setsid");
         if leader {
@@ -677,7 +678,7 @@ impl Unit {
         let words = ["./notify", self.file(script), event, &pid, &code].map(OsString::from);
         let text = format!("supervise: warning: unable to start {}/notify", self.name);
         // A notice that finds no room in the system is lost.
-        let notice = Spawn::new(&words).close(self.lock).last_words(text).start();
+        let notice = Spawn::new(&words).unblocked().close(self.lock).last_words(text).start();
         self.notices.extend(notice);
     }
 

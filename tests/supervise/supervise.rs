@@ -10,8 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::{
-    LIMIT, Random, Running, as_user, failing, fed, one_of_five, original, ran, root, skip, start,
-    until,
+    LIMIT, Random, Running, as_user, failing, fed, limited, original, ran, root, skip, start, until,
 };
 
 /// The files in `supervise`: ours, and those of 0.76.
@@ -614,9 +613,8 @@ fn a_system_without_room_for_a_process_is_tried_again() {
     }
     let place = services();
     place.service("a", STAYS).chmod("a", 0o777);
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "ulimit -p 0; exec \"$0\" a"]).arg(place.command("supervise").get_program());
-    let running = start(as_user(65534, 65534, shell.current_dir(place.path())));
+    let mut command = limited("-p 0", place.command("supervise").arg("a"));
+    let running = start(as_user(65534, 65534, &mut command));
     let err = "supervise: warning: unable to fork for a, sleeping 60 seconds: temporary failure\n";
     running.wait_err(err);
     if original() {
@@ -709,11 +707,11 @@ fn a_status_that_cannot_be_replaced_is_complained_about() {
 }
 
 #[test]
-fn without_a_pipe_it_does_not_start() {
+fn without_signals_it_does_not_start() {
     let place = services();
     place.service("a", STAYS);
     let mut command = place.command("supervise");
-    let Some(mut command) = failing("/^pipe", "EMFILE", 1, command.arg("a")) else { return };
+    let Some(mut command) = failing("/^signalfd", "EMFILE", 1, command.arg("a")) else { return };
     let err = "supervise: fatal: unable to create pipe for a: process cannot open more files\n";
     assert_eq!(ran(&fed(&mut command, "")), said(111, err));
 }

@@ -6,8 +6,9 @@
 #![cfg_attr(not(test), no_main)]
 
 use base::sys::fd;
+use base::sys::pending::Pending;
 use base::sys::poll::{Wait, poll};
-use base::sys::signal::{self, Signal, Signals};
+use base::sys::signal::{self, Signal};
 use base::sys::wait;
 use base::{Args, Code, Die, Result, Unable, say};
 use libc::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP};
@@ -63,14 +64,17 @@ fn run(words: Args) -> Result<Code> {
     supervise.watch(&signals, &control)
 }
 
-/// The signals that are orders, and the death of children. A hang-up that the caller has ignored,
-/// as nohup does, stays ignored.
-fn caught() -> io::Result<Signals> {
+/// The signals that are orders, and the death of children. They are held back and read, so that the
+/// kernel keeps the last one of TSTP and CONT. A hang-up that the caller has ignored, as nohup does,
+/// stays ignored.
+fn caught() -> io::Result<Pending> {
     signal::unblock_all()?;
     signal::ignore(SIGPIPE)?;
     let orders = [SIGTERM, SIGINT, SIGTSTP, SIGCONT, SIGQUIT, SIGCHLD, SIGHUP];
-    let nohup = signal::is_ignored(SIGHUP);
-    Signals::catch(if nohup { &orders[..6] } else { &orders })
+    let orders = if signal::is_ignored(SIGHUP) { &orders[..6] } else { &orders };
+    // Whoever ignores SIGCHLD is not told of deaths.
+    orders.iter().try_for_each(|order| signal::default(*order))?;
+    Pending::hold(orders)
 }
 
 /// The service and its log script, if it has one.
@@ -127,7 +131,7 @@ impl Supervise {
     }
 
     /// Until it is to end.
-    fn watch(mut self, signals: &Signals, control: &File) -> Result<Code> {
+    fn watch(mut self, signals: &Pending, control: &File) -> Result<Code> {
         loop {
             self.act();
             self.show();
@@ -170,7 +174,7 @@ impl Supervise {
     }
 
     /// Waits for an event; whether there are signals, and orders.
-    fn wait(&self, signals: &Signals, control: &File) -> Result<(bool, bool)> {
+    fn wait(&self, signals: &Pending, control: &File) -> Result<(bool, bool)> {
         let mut waits = vec![Wait::read(signals.fd()), Wait::read(control.as_fd())];
         let units = || [Some(&self.service), self.log.as_ref()].into_iter().flatten();
         waits.extend(units().flat_map(Unit::waits));

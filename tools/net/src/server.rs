@@ -83,7 +83,7 @@ impl Server {
 
     /// Collects all children that have ended, and asks for no more than there are.
     fn children_died(&mut self) {
-        self.signals.take();
+        drop(self.signals.take());
         while let Some((pid, status)) = wait::any() {
             if self.verbosity > 1 {
                 say::line(format_args!("end {pid} status {}", status.0));

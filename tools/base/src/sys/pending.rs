@@ -34,9 +34,16 @@ impl Pending {
         self.fd.as_fd()
     }
 
-    /// Takes what has come so far: at most one of each kind is kept.
-    pub fn take(&self) {
+    /// Takes what has come so far, in the order of their numbers: at most one of each kind is kept,
+    /// and of stopping and going on, which take each other back, the last one.
+    pub fn take(&self) -> impl Iterator<Item = Signal> + use<> {
+        const SIZE: usize = size_of::<libc::signalfd_siginfo>();
+        let mut came = [0; 8 * SIZE];
         // One that is not there is no failure.
-        let _ = read(self.fd.as_fd(), &mut [0; 8 * size_of::<libc::signalfd_siginfo>()]);
+        let count = read(self.fd.as_fd(), &mut came).unwrap_or(0) / SIZE;
+        (0..count).map(move |at| {
+            let number = at * SIZE;
+            Signal::from_ne_bytes([0, 1, 2, 3].map(|byte| came[number + byte]))
+        })
     }
 }

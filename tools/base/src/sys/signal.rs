@@ -200,15 +200,6 @@ mod events {
         _handlers_write_here: OwnedFd,
     }
 
-    /// Stopping and going on take each other back, as in the kernel: the last one counts.
-    fn undone_by(signal: Signal) -> u64 {
-        match signal {
-            libc::SIGTSTP => bit(libc::SIGCONT),
-            libc::SIGCONT => bit(libc::SIGTSTP),
-            _ => 0,
-        }
-    }
-
     impl Signals {
         /// Catches these signals from now on. Children get their defaults.
         pub fn catch(signals: &[Signal]) -> io::Result<Self> {
@@ -218,8 +209,7 @@ mod events {
             let number = write.as_raw_fd();
             for &signal in signals {
                 let note = move || {
-                    let next = |came| Some(came & !undone_by(signal) | bit(signal));
-                    let _ = CAME.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next);
+                    CAME.fetch_or(bit(signal), Ordering::SeqCst);
                     // SAFETY: one byte of a constant. A full pipe has been woken already.
                     unsafe { libc::write(number, b"!".as_ptr().cast(), 1) };
                 };
