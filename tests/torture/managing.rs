@@ -11,9 +11,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
-use tests::LIMIT;
+use std::time::Instant;
+use tests::{LIMIT, comes_true};
 
 /// A message that has just come: two local recipients and two remote ones. `later` is served at
 /// the second try only, `never` not at all, of which the sender is to be told.
@@ -96,10 +95,12 @@ impl Case for Manage {
 
     /// Until everything is done, or nothing goes on any more after the fault.
     fn accompany(&self, progress: &Progress) {
-        let mut wires = Wires::new(&self.home);
-        let (mut alarmed, begun) = (false, Instant::now());
-        while !progress.is_over() {
-            let busy = self.serve(&mut wires);
+        let (mut wires, mut alarmed) = (Wires::new(&self.home), false);
+        let ended = comes_true(LIMIT * 5, || {
+            let mut busy = false;
+            while self.serve(&mut wires) {
+                busy = true;
+            }
             let settled = !busy && progress.is_quiet();
             let ready = settled && self.home.place().text("wires/log").contains("status: ");
             if settled && (self.is_empty() || (alarmed || !ready) && progress.is_struck()) {
@@ -109,12 +110,10 @@ impl Case for Manage {
                 progress.signal(Signal::SIGALRM);
                 alarmed = true;
             }
-            if begun.elapsed() > LIMIT * 5 {
-                progress.signal(Signal::SIGKILL);
-            }
-            if !busy {
-                sleep(Duration::from_millis(1));
-            }
+            progress.is_over()
+        });
+        if !ended {
+            progress.signal(Signal::SIGKILL);
         }
     }
 
