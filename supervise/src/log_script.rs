@@ -117,12 +117,17 @@ impl Script {
     }
 }
 
-impl Script {
-    /// All lines go to all logs, and nowhere else.
-    pub fn indifferent(&self) -> bool {
-        self.actions.iter().all(|action| matches!(action, Action::Log(_)))
+impl Action {
+    /// It may make a difference to one of these lines.
+    pub fn concerns(&self, lines: &[u8]) -> bool {
+        match self {
+            Action::Deselect(pattern) | Action::Select(pattern) => pattern.may_match_in(lines),
+            Action::Alert | Action::Status(_) | Action::Log(_) => true,
+        }
     }
+}
 
+impl Script {
     /// A log puts something in front of each line.
     pub fn prefixed(&self) -> bool {
         self.logs.iter().any(|(_, settings)| !settings.prefix.is_empty())

@@ -1,6 +1,7 @@
 //! multilog's patterns: text in which stars stand for runs of other bytes, or those of the shell.
 
 use crate::glob;
+use memchr::memmem;
 
 /// Bytes that are looked at one by one.
 const NEAR: usize = 16;
@@ -30,6 +31,19 @@ impl Pattern {
         match self {
             Pattern::Simple(text) => matches(text, line),
             Pattern::Glob(text) => glob::matches(text, line),
+        }
+    }
+
+    /// Whether it could match one of these lines. `false` is certain: bytes that it has in a row
+    /// are nowhere. That is known much sooner than whether it matches each.
+    pub fn may_match_in(&self, lines: &[u8]) -> bool {
+        match self {
+            Pattern::Simple(text) => {
+                let rows = text.split(|byte| *byte == b'*');
+                let longest = rows.max_by_key(|row| row.len()).unwrap_or_default();
+                memmem::find(lines, longest).is_some()
+            }
+            Pattern::Glob(_) => true,
         }
     }
 }
@@ -67,6 +81,7 @@ fn find(byte: u8, line: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ::tests::Random;
 
     #[test]
     fn patterns_match_whole_lines() {
@@ -102,6 +117,21 @@ mod tests {
         ] {
             assert_eq!(matches(pattern.as_bytes(), line.as_bytes()), expected, "{pattern} {line}");
         }
+    }
+
+    #[test]
+    fn what_matches_a_line_may_match_in_lines() {
+        let mut random = Random::new(51);
+        let mut some = |letters: &[u8]| -> Vec<u8> {
+            (0..random.below(6)).map(|_| letters[random.below(letters.len())]).collect()
+        };
+        for _ in 0..10_000 {
+            let (text, line) = (some(b"ab**"), some(b"ab*"));
+            let lines = [&b"b\n"[..], &line, b"\na\n"].concat();
+            let pattern = Pattern::simple(&text);
+            assert!(pattern.may_match_in(&lines) || !pattern.matches(&line), "{text:?} {line:?}");
+        }
+        assert!(!Pattern::simple(b"* fatal: *").may_match_in(b"a warning: b\nfatal\n"));
     }
 
     #[test]

@@ -21,6 +21,9 @@ const SIZE: usize = 65536;
 /// Bytes of a line, time stamp included, that patterns, alerts and status files see.
 const WINDOW: usize = 1000;
 
+/// Bytes of lines that are worth a look at all of them together.
+const MANY: usize = 4096;
+
 /// Bytes of a line that an alert shows.
 const ALERT: usize = 200;
 
@@ -49,8 +52,6 @@ fn run(words: Args) -> Result<Code> {
 
 struct Multilog {
     script: Script,
-    /// Lines need not be looked at.
-    indifferent: bool,
     statuses: Vec<StatusFile>,
     logs: Vec<LogDir>,
     signals: Signals,
@@ -89,7 +90,6 @@ impl Multilog {
         let logs = found.into_iter().map(Found::take_over).collect::<Result<Vec<LogDir>>>()?;
         let head = Vec::with_capacity(WINDOW);
         Ok(Multilog {
-            indifferent: script.indifferent(),
             script,
             statuses,
             logs,
@@ -177,15 +177,20 @@ impl Multilog {
         self.stamped = stamped;
     }
 
-    /// Decides on whole lines. Those in a row that go to the same logs are handed on together.
+    /// Decides on whole lines. Those in a row that go to the same logs are handed on together; all
+    /// of them if no pattern is in the way.
     fn select(&mut self, lines: &[u8]) {
-        if self.indifferent {
+        let few = lines.len() < MANY;
+        let actions = self.script.actions.iter();
+        let actions: Vec<_> = actions.filter(|action| few || action.concerns(lines)).collect();
+        if actions.iter().all(|action| matches!(action, Action::Log(_))) {
             return self.logs.iter_mut().for_each(|log| log.put(lines));
         }
         let (mut start, mut at) = (0, 0);
         for line in pieces(lines) {
             std::mem::swap(&mut self.chosen, &mut self.earlier);
-            self.decide(&line[..WINDOW.min(line.len() - 1)]);
+            let seen = &line[..WINDOW.min(line.len() - 1)];
+            decide(actions.iter().copied(), seen, &mut self.statuses, &mut self.chosen);
             if self.chosen != self.earlier {
                 hand_on(&mut self.logs, &self.earlier, &lines[start..at]);
                 start = at;
@@ -222,20 +227,8 @@ impl Multilog {
         self.inside = !complete;
     }
 
-    /// Goes through the actions for a line, of which this much is seen.
     fn decide(&mut self, line: &[u8]) {
-        let mut selected = true;
-        self.chosen.clear();
-        for action in &self.script.actions {
-            match action {
-                Action::Deselect(pattern) => selected = selected && !pattern.matches(line),
-                Action::Select(pattern) => selected = selected || pattern.matches(line),
-                _ if !selected => {}
-                Action::Alert => alert(line),
-                Action::Status(number) => self.statuses[*number].put(line),
-                Action::Log(number) => self.chosen.push(*number),
-            }
-        }
+        decide(self.script.actions.iter(), line, &mut self.statuses, &mut self.chosen);
     }
 
     /// Hands the start of the line, time stamp included, to its logs.
@@ -262,6 +255,27 @@ impl Multilog {
         }
         self.flush();
         self.logs.into_iter().for_each(LogDir::close);
+    }
+}
+
+/// Goes through the actions for a line, of which this much is seen. `chosen`: the logs it goes to.
+fn decide<'a>(
+    actions: impl Iterator<Item = &'a Action>,
+    line: &[u8],
+    statuses: &mut [StatusFile],
+    chosen: &mut Vec<usize>,
+) {
+    let mut selected = true;
+    chosen.clear();
+    for action in actions {
+        match action {
+            Action::Deselect(pattern) => selected = selected && !pattern.matches(line),
+            Action::Select(pattern) => selected = selected || pattern.matches(line),
+            _ if !selected => {}
+            Action::Alert => alert(line),
+            Action::Status(number) => statuses[*number].put(line),
+            Action::Log(number) => chosen.push(*number),
+        }
     }
 }
 
