@@ -5,6 +5,7 @@ mod clocks;
 mod confine;
 mod container;
 mod crowds;
+mod descriptors;
 mod envdir;
 mod envuidgid;
 mod examples;

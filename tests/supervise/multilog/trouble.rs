@@ -1,7 +1,7 @@
 //! Disks that are full or broken: it complains, pauses, and loses nothing.
 
 use super::{everything, lines, multilog, old};
-use std::process::Command;
+use crate::services::Disk;
 use std::time::{Duration, Instant};
 use tests::{LIMIT, Scratch, failing, fed, original, ran, root, scratch, skip, start, until};
 
@@ -63,6 +63,13 @@ fn every_step_of_a_rotation_is_tried_again() {
             1,
             &[],
             "unable to rename current to previous in directory ./m, pausing: access denied",
+        ),
+        (
+            "rename",
+            "EROFS",
+            1,
+            &[],
+            "unable to rename current to previous in directory ./m, pausing: read-only file system",
         ),
         (
             "fchmod",
@@ -144,6 +151,13 @@ fn what_could_not_be_written_is_written_later() {
         return;
     }
     said_about(&[
+        (
+            "write",
+            "EROFS",
+            2,
+            &[],
+            "unable to write to ./m/current, pausing: read-only file system",
+        ),
         ("write", "ENOSPC", 2, &[], "unable to write to ./m/current, pausing: out of disk space"),
         ("write", "EDQUOT", 1, &[], "unable to write status, pausing: disk quota exceeded"),
         (
@@ -157,21 +171,24 @@ fn what_could_not_be_written_is_written_later() {
     ]);
 }
 
-/// A small file system of its own, until the test ends.
-struct SmallDisk<'a>(&'a Scratch);
-
-impl SmallDisk<'_> {
-    fn mount(place: &Scratch) -> Option<SmallDisk<'_>> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]).arg(place.path());
-        mount.status().is_ok_and(|status| status.success()).then_some(SmallDisk(place))
+#[test]
+fn a_read_only_disk_is_a_temporary_failure() {
+    if !root() {
+        return skip("needs root");
     }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    let place = scratch();
+    let Some(disk) = Disk::mounted(place.path(), "64k") else { return skip("needs a mount") };
+    assert_eq!(fed(&mut multilog(&place, &["./m"]), "a\n").status.code(), Some(0));
+    disk.remount("ro");
+    for (name, why) in [
+        ("m", "lock directory ./m: read-only file system"),
+        ("new", "open directory ./new: file does not exist"),
+    ] {
+        let text = format!("multilog: fatal: unable to {why}\n");
+        let done = fed(&mut multilog(&place, &[&format!("./{name}")]), "b\n");
+        assert_eq!(ran(&done), (Some(111), String::new(), text));
     }
+    assert_eq!(place.text("m/current"), "a\n");
 }
 
 #[test]
@@ -180,7 +197,7 @@ fn a_full_disk_is_waited_for() {
         return skip("needs root");
     }
     let place = scratch();
-    let Some(_disk) = SmallDisk::mount(&place) else { return skip("needs a mount") };
+    let Some(_disk) = Disk::mounted(place.path(), "64k") else { return skip("needs a mount") };
     place.write("ballast", vec![0; 30_000]);
     let mut command = multilog(&place, &["s16777215", "./m"]);
     let mut running = start(&mut command);
@@ -206,7 +223,7 @@ fn a_full_disk_loses_old_files_and_no_new_line() {
         return skip("needs root");
     }
     let place = scratch();
-    let Some(_disk) = SmallDisk::mount(&place) else { return skip("needs a mount") };
+    let Some(_disk) = Disk::mounted(place.path(), "64k") else { return skip("needs a mount") };
     let words = ["s4096", "n1000", "m2", "./m"];
     let (code, out, err) = ran(&fed(&mut multilog(&place, &words), lines(300_000)));
     assert_eq!((code, out), (Some(0), String::new()));
