@@ -19,6 +19,9 @@ const RUN: &str = "#!/bin/sh\necho\nexec sleep 1000000\n";
 /// Services of each keeper that are killed, to see them come back.
 const KILLED: usize = 20;
 
+/// Services that are added, to see them come up.
+const ADDED: usize = 4;
+
 /// Who keeps services.
 struct Keeper {
     whose: &'static str,
@@ -121,6 +124,21 @@ pub fn restarts(short: bool) {
     }
 }
 
+/// Adds services to those of all of them but s6, which has to be told of each.
+pub fn arrivals() {
+    println!("\nnew service until it runs, ms");
+    let (names, mut ours) = (names(10), f64::MAX);
+    for keeper in keepers().iter().filter(|keeper| keeper.whose != "s6") {
+        let place = services_in(&names);
+        let (mut crowd, _) = Crowd::start(keeper, &place, names.len());
+        let times = (0..ADDED).map(|number| crowd.add(&format!("new{number}")) * 1e3);
+        let time = median(times.collect());
+        println!("{:<30}{time:>12.1}", keeper.whose);
+        ours = if keeper.whose == "catena" { time } else { ours };
+    }
+    println!("  {}", verdict("within 100 ms", ours <= 100.0));
+}
+
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{number:04}")).collect()
 }
@@ -129,12 +147,14 @@ fn names(count: usize) -> Vec<String> {
 fn services_in(names: &[String]) -> Scratch {
     let place = scratch();
     place.script("run", RUN);
-    for name in names {
-        place.dir(format!("services/{name}"));
-        // one file for all: it is the keeper that is measured
-        fs::hard_link(place.join("run"), place.join(format!("services/{name}/run"))).unwrap();
-    }
+    names.iter().for_each(|name| make(&place, &format!("services/{name}")));
     place
+}
+
+/// A service. One file for all: it is the keeper that is measured.
+fn make(place: &Scratch, folder: &str) {
+    place.dir(folder);
+    fs::hard_link(place.join("run"), place.join(folder).join("run")).unwrap();
 }
 
 fn measure(keeper: &Keeper, count: usize, short: bool) -> Figures {
@@ -195,6 +215,15 @@ impl<'a> Crowd<'a> {
             folder.starts_with(self.place.path())
         };
         pids.filter(here).collect()
+    }
+
+    /// Moves a new service to the others; seconds until it has started.
+    fn add(&mut self, name: &str) -> f64 {
+        make(self.place, "new");
+        let began = Instant::now();
+        fs::rename(self.place.join("new"), self.place.join("services").join(name)).unwrap();
+        self.starts.read_exact(&mut [0]).unwrap();
+        began.elapsed().as_secs_f64()
     }
 
     /// Kills a service that has lived for a while; seconds until it has started again.

@@ -4,7 +4,7 @@
 //! of CPU are medians of interleaved rounds; they change with the machine, the ratios hold. Logs are
 //! in memory, where the system has such a folder: disks differ. Below "bar" stands what a ratio or
 //! number has to reach, and whether it does. `SHORT=1` is under a minute; `PARTS=` names some of
-//! loggers, local, restarts and services.
+//! loggers, local, restarts, arrivals and services.
 
 mod bulk;
 mod crowd;
@@ -28,6 +28,9 @@ fn main() {
     }
     if wanted("restarts") {
         crowd::restarts(short);
+    }
+    if wanted("arrivals") {
+        crowd::arrivals();
     }
     if wanted("services") {
         let sizes = if short { &[100][..] } else { &[500, 1000] };
