@@ -274,7 +274,7 @@ fn down_signal_and_timeout_kill() {
     place.service("a", stubborn).write("a/down-signal", "USR1\n").write("a/timeout-kill", "300\n");
     let running = place.supervise("a");
     place.wait_lines("a/told", 1);
-    let pid = place.pid("a");
+    let pid = place.wait_pid("a", 0);
     place.svc(&["-r", "a"]);
     assert_ne!(place.wait_pid("a", pid), pid);
     place.wait_state("a", "last_signal", "SIGKILL");
@@ -337,12 +337,12 @@ fn a_log_script_gets_what_run_writes_and_outlives_it() {
     place.script("a/log", "echo $$ >>logs\nexec cat >>out\n");
     let running = place.supervise("a");
     assert_eq!(place.wait_lines("a/out", 1), ["up"]);
+    let pid = place.wait_pid("a", 0);
     let status = place.read("a/supervise/status");
     let log = i32::from_le_bytes(status[32..36].try_into().unwrap());
     assert_eq!((status.len(), place.wait_lines("a/logs", 1)[0].parse()), (40, Ok(log)));
     assert_eq!(place.state("a", "log_pid"), log.to_string());
     // orders for the log
-    let pid = place.pid("a");
     place.svc(&["-Lt", "a"]);
     let next: i32 = place.wait_lines("a/logs", 2)[1].parse().unwrap();
     place.svc(&["-Lp", "a"]);

@@ -289,15 +289,21 @@ pub fn work(pid: i32) -> (u64, u64) {
 /// Asserts that a process does nothing at all for two seconds, once it has come to rest.
 #[track_caller]
 pub fn assert_idle(pid: i32) {
+    assert_idle_for(pid, Duration::from_secs(2));
+}
+
+/// As [`assert_idle`], for this time.
+#[track_caller]
+pub fn assert_idle_for(pid: i32, time: Duration) {
     let mut seen = BTreeMap::new();
     let started = Instant::now();
     let mut since = started;
-    until(LIMIT, "two seconds of rest", || {
+    until(LIMIT * 2, "rest", || {
         let now = work(pid);
         if seen.insert(pid, now) != Some(now) {
             since = Instant::now();
         }
-        since.elapsed() > Duration::from_secs(2)
+        since.elapsed() > time
     });
 }
 

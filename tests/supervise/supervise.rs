@@ -10,7 +10,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::{
-    LIMIT, Random, Running, as_user, failing, fed, limited, original, ran, root, skip, start, until,
+    LIMIT, Random, Running, as_user, failing, fed, limited, one_of_five, original, ran, root, skip,
+    start, until,
 };
 
 /// The files in `supervise`: ours, and those of 0.76.
@@ -186,8 +187,8 @@ fn a_run_that_cannot_be_run_is_tried_each_second() {
         ("interpreter", "file does not exist"),
         ("format", "exec format error"),
     ];
-    let running = cases.map(|(name, _)| place.supervise(name));
     let begin = Instant::now();
+    let running = cases.map(|(name, _)| place.supervise(name));
     for ((name, why), running) in cases.iter().zip(running) {
         let err = format!("supervise: fatal: unable to start {name}/run: {why}\n");
         running.wait_err(&err.repeat(2));

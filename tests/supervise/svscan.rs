@@ -1,7 +1,7 @@
 //! svscan: finding services, keeping two supervises for each, the log pipe, the end.
 
 use crate::services::{
-    ORIGINALS, STAYS, Services, assert_idle, is_gone, parent, process, services,
+    ORIGINALS, STAYS, Services, assert_idle, assert_idle_for, is_gone, parent, process, services,
     services_with_their, signal,
 };
 use std::fs;
@@ -10,7 +10,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::{
-    LIMIT, Running, as_user, failing, fed, limited, original, ran, root, skip, start, until,
+    LIMIT, Running, as_user, failing, fed, limited, one_of_five, original, ran, root, skip, start,
+    until,
 };
 
 /// A logger that loses nothing of what it has read when it is asked to end.
@@ -115,34 +116,13 @@ fn a_new_service_is_found() {
     let place = services();
     place.service("a", STAYS).dir("service");
     let scan = place.svscan();
+    // 0.76 looks every five seconds; ours does not look at all, and so is told at once
     if !original() {
-        assert_idle(scan.pid());
+        assert_idle_for(scan.pid(), Duration::from_secs(6));
     }
     place.link(&["a"]);
     until(LIMIT, "supervise", || place.ok("service/a"));
     place.wait_stat("service/a", "up (pid N) S seconds");
-}
-
-#[test]
-fn a_new_service_is_up_within_a_tenth_of_a_second() {
-    // 0.76 looks every five seconds
-    if original() {
-        return;
-    }
-    let place = services();
-    let _scan = place.svscan();
-    // on a busy machine not each of them
-    let (mut number, mut quick) = (0, 0);
-    until(LIMIT * 3, "five quick ones", || {
-        number += 1;
-        place.service(&format!("made/{number}"), STAYS);
-        let begin = Instant::now();
-        fs::rename(place.join(format!("made/{number}")), place.join(format!("service/{number}")))
-            .unwrap();
-        place.wait_pid(&format!("service/{number}"), 0);
-        quick += usize::from(begin.elapsed() < Duration::from_millis(100));
-        quick == 5
-    });
 }
 
 #[test]
@@ -181,15 +161,17 @@ fn a_supervise_that_dies_is_started_again() {
     let place = services();
     let ends = FAKE.replace("exec sleep 1000", "");
     place.service("service/a", STAYS).script("bin/supervise", &ends);
+    let begin = base::sys::clock::now().as_secs_f64();
     let _scan = place.svscan();
     let count = if original() { 2 } else { 4 };
     let lines = place.wait_lines("bin/started", count);
     let time = |line: &String| line.split(' ').next().unwrap().parse::<f64>().unwrap();
     let times: Vec<_> = lines[..count].iter().map(time).collect();
-    // 0.76 looks every five seconds, we after one
-    let pause = (times[count - 1] - times[0]) / (count - 1) as f64;
-    let expected = if original() { 4.5..6.5 } else { 0.95..4.0 };
-    assert!(expected.contains(&pause), "{times:?}");
+    // 0.76 looks every five seconds, we after one; a stamp may be late
+    let (least, most) = if original() { (4.5, 6.5) } else { (1.0, 1.8) };
+    let quickest = times.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::MAX, f64::min);
+    let all = times[count - 1] - begin;
+    assert!(all > least * (count - 1) as f64 && quickest < most, "{begin} {times:?}");
 }
 
 #[test]
@@ -564,8 +546,8 @@ fn a_logger_that_does_not_end_is_stopped_after_ten_seconds() {
     scan.signal(libc::SIGTERM);
     until(LIMIT, "the end of the service", || !place.ok("service/a"));
     assert!(!is_gone(logger));
-    assert_eq!(ran(&scan.finish(LIMIT)), (Some(0), String::new(), String::new()));
-    assert!((9..16).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
+    assert_eq!(ran(&scan.finish(LIMIT * 3)), (Some(0), String::new(), String::new()));
+    assert!(begin.elapsed() >= Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]
