@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
-use tests::{Random, fed, until};
+use tests::{Random, comes_true, fed, until};
 
 /// Clients that send at the same time, by SMTP and by sendmail.
 const CLIENTS: [usize; 2] = [4, 2];
@@ -100,7 +100,8 @@ fn storm(seed: u64, length: Duration, pause: Duration) {
     );
     assert!(kills > 0 && !accepted.is_empty() && !logged.is_empty());
     recovers(&services, &accepted);
-    until(REST, "every process runs once again", || services.census() == PROCESSES);
+    comes_true(REST, || services.census() == PROCESSES);
+    assert_eq!(services.census(), PROCESSES, "every process runs once again");
     keeps(&counted(&services), &logged);
     services.stop();
 }
