@@ -73,7 +73,6 @@ fuzz: fuzzers
 	done
 
 check: all
-	$(MAKE) fuzz EFFORT=-runs=0
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p base --target $(HOST) $(STATIC) -- -D warnings
