@@ -23,6 +23,7 @@ mod dot_forward;
 mod elq;
 mod except;
 mod fastforward;
+mod first_tries;
 mod forward;
 mod home;
 mod instcheck;

@@ -330,5 +330,6 @@ fn marks_follow_reports(record: &Record) {
         assert!(marks <= reports, "a mark without a report: {event:?}");
         disk.meet(number, &event.act);
     }
-    assert_eq!((marks, reports), (10, 10));
+    // two messages and two bounces have one recipient each: they are gone when that is served
+    assert_eq!((marks, reports), (6, 10));
 }

@@ -45,6 +45,8 @@ pub struct Channel {
     pub passes: HashMap<u64, Pass>,
     /// The one whose recipients are given out at the moment.
     pub current: Option<u64>,
+    /// Whose turn it is when the next message begins: one that is tried for the first time.
+    pub turn: bool,
 }
 
 impl Channel {
@@ -63,6 +65,7 @@ impl Channel {
             schedule: Schedule::default(),
             passes: HashMap::new(),
             current: None,
+            turn: false,
         }
     }
 

@@ -4,7 +4,7 @@ use super::bounce;
 use super::channel::Delivery;
 use super::log;
 use super::manager::Manager;
-use super::pass::Pass;
+use super::pass::{Pass, Recipient};
 use super::reports::{Report, Verdict};
 use super::rewrite::{Side, sender_for};
 use super::schedule::SYSTEM_FAILURE;
@@ -22,22 +22,30 @@ const TOO_OLD: &[u8] =
 
 impl Manager {
     /// Begins deliveries on one side, in the order of messages and of recipients, as long as
-    /// there is room.
+    /// there is room. Those that are tried for the first time and those that have files take
+    /// turns, so that neither keep the others waiting.
     pub(super) fn deliver(&mut self, side: Side, now: u64) {
         while !self.leaving && self.channels[side as usize].has_room() {
             let channel = &mut self.channels[side as usize];
             if let Some(message) = channel.current {
                 self.next_recipient(side, message);
-            } else if let Some(message) = channel.schedule.take_due(now) {
-                self.begin_pass(side, message, now);
-            } else {
+                continue;
+            }
+            channel.turn ^= true;
+            let begun = match channel.turn {
+                true => self.begin_first_try(side) || self.begin_pass(side, now),
+                false => self.begin_pass(side, now) || self.begin_first_try(side),
+            };
+            if !begun {
                 return;
             }
         }
     }
 
-    fn begin_pass(&mut self, side: Side, message: u64, now: u64) {
+    /// Begins with the next message that is due. False: none is.
+    fn begin_pass(&mut self, side: Side, now: u64) -> bool {
         let channel = &mut self.channels[side as usize];
+        let Some(message) = channel.schedule.take_due(now) else { return false };
         match Pass::begin(&self.paths, side, message, now, self.controls.lifetime) {
             Ok(pass) => {
                 channel.passes.insert(message, pass);
@@ -48,6 +56,7 @@ impl Manager {
                 channel.schedule.add(now + SYSTEM_FAILURE, message);
             }
         }
+        true
     }
 
     /// Begins the delivery to the next recipient of the message that is being given out.
@@ -66,6 +75,18 @@ impl Manager {
             return self.pass_over(side, message);
         };
         pass.going += 1;
+        let sender = pass.sender.clone();
+        self.begin_delivery(side, message, &sender, recipient);
+    }
+
+    /// Begins a delivery: there has to be room.
+    pub(super) fn begin_delivery(
+        &mut self,
+        side: Side,
+        message: u64,
+        sender: &[u8],
+        recipient: Recipient,
+    ) {
         self.started += 1;
         let number = self.started;
         let address = log::safe(&recipient.address);
@@ -73,8 +94,9 @@ impl Manager {
             "starting delivery {number}: msg {message} to {} {address}",
             side.name()
         ));
-        let sender = sender_for(&pass.sender, &recipient.address);
+        let sender = sender_for(sender, &recipient.address);
         let delivery = Delivery { number, message, at: recipient.at, recipient: recipient.address };
+        let channel = &mut self.channels[side as usize];
         let sent = channel.order(&self.paths.below_mess(message), &sender, delivery);
         self.log_status();
         if sent.is_err() {
@@ -95,6 +117,9 @@ impl Manager {
             Ok(reports) => {
                 for report in reports {
                     match self.channels[side as usize].end(report.number) {
+                        Some(delivery) if self.first_tries.has(delivery.message) => {
+                            self.first_try_ended(delivery, report);
+                        }
                         Some(delivery) => self.delivery_ended(side, &delivery, report),
                         None => log::warning("internal error: delivery report out of range"),
                     }
@@ -104,7 +129,8 @@ impl Manager {
         }
     }
 
-    fn delivery_ended(&mut self, side: Side, delivery: &Delivery, mut report: Report) {
+    /// A delivery of a message with files has ended.
+    pub(super) fn delivery_ended(&mut self, side: Side, delivery: &Delivery, mut report: Report) {
         let Some(pass) = self.channels[side as usize].passes.get_mut(&delivery.message) else {
             return;
         };
@@ -113,10 +139,7 @@ impl Manager {
             report.text.extend_from_slice(TOO_OLD);
         }
         let number = delivery.number;
-        let said = |what: &str| {
-            let text = log::safe(&report.text);
-            log::line(format_args!("delivery {number}: {what}: {text}"));
-        };
+        let said = |what| log::delivery(number, what, &report.text);
         let served = match report.verdict {
             Verdict::Done => {
                 said("success");

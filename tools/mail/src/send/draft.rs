@@ -1,6 +1,7 @@
 //! From `todo/N` to files of our own: the sender in `info`, the recipients in `local` and
 //! `remote`. Many messages at a time, so that they share the waits for the disk.
 
+use super::load::is_absent;
 use super::log;
 use super::records::{Record, Records};
 use super::rewrite::{Rules, Side};
@@ -19,7 +20,20 @@ use std::path::{Path, PathBuf};
 /// Bytes collected before they are written.
 const BUFFER: usize = 65536;
 
-/// A message whose files are written, but not yet on disk.
+/// A message that has one recipient, as `todo/N` has it.
+#[derive(Clone)]
+pub struct Single {
+    /// The message.
+    pub message: u64,
+    /// Where it goes.
+    pub side: Side,
+    /// The envelope sender.
+    pub sender: Vec<u8>,
+    /// The recipient, as the spawner is told.
+    pub recipient: Vec<u8>,
+}
+
+/// A message whose files are about to be written, or are not yet on disk.
 pub struct Draft {
     /// The message.
     pub message: u64,
@@ -32,33 +46,52 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Reads `todo/N` and writes the files. After a failure they are gone again.
-    pub fn write(paths: &Paths, rules: &Rules, message: u64) -> Result<Self, Trouble> {
+    /// Reads `todo/N`. Nothing is written yet unless it is long. `None`: there is no such file.
+    pub fn read(paths: &Paths, rules: &Rules, message: u64) -> Result<Option<Self>, Trouble> {
+        let todo = paths.flat("todo", message);
+        let file = match File::open(&todo) {
+            Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(later("unable to open", &todo))?,
+        };
+        let mut draft = Draft::empty(paths, message);
+        let filled = draft.fill(paths, rules, Records::new(file), &todo);
+        filled.inspect_err(|_| draft.remove())?;
+        Ok(Some(draft))
+    }
+
+    /// The files of a message that has not been served at once.
+    pub fn of(paths: &Paths, single: &Single) -> Result<Self, Trouble> {
+        let mut draft = Draft::empty(paths, single.message);
+        let side = single.side as usize;
+        draft.sides[side] = true;
+        let put = draft.info.put(b'F', &single.sender);
+        let put = put.and_then(|()| draft.recipients[side].put(b'T', &single.recipient));
+        put.inspect_err(|_| draft.remove())?;
+        Ok(draft)
+    }
+
+    fn empty(paths: &Paths, message: u64) -> Self {
         let output = |folder| Output::new(paths.split(folder, message));
-        let mut draft = Draft {
+        Draft {
             message,
             sides: [false; 2],
             about: String::new(),
             info: output("info"),
             recipients: Side::BOTH.map(|side| output(side.name())),
-        };
-        match draft.fill(paths, rules) {
-            Ok(()) => Ok(draft),
-            Err(trouble) => {
-                draft.remove();
-                Err(trouble)
-            }
         }
     }
 
-    fn fill(&mut self, paths: &Paths, rules: &Rules) -> Result<(), Trouble> {
+    fn fill(
+        &mut self,
+        paths: &Paths,
+        rules: &Rules,
+        mut records: Records,
+        todo: &Path,
+    ) -> Result<(), Trouble> {
         let mess = paths.split("mess", self.message);
         let size = fs::metadata(&mess).map_err(later("unable to stat", &mess))?.len();
-        let todo = paths.flat("todo", self.message);
-        let file = File::open(&todo).map_err(later("unable to open", &todo))?;
-        let mut records = Records::new(file);
         let (mut uid, mut pid, mut sender) = (0, 0, String::new());
-        while let Some(record) = records.next().map_err(plain("trouble reading", &todo))? {
+        while let Some(record) = records.next().map_err(plain("trouble reading", todo))? {
             match record {
                 Record { letter: b'u', text, .. } => uid = number::leading(text).unwrap_or(0),
                 Record { letter: b'p', text, .. } => pid = number::leading(text).unwrap_or(0),
@@ -71,15 +104,40 @@ impl Draft {
                     self.sides[side as usize] = true;
                     self.recipients[side as usize].put(b'T', &address)?;
                 }
-                _ => return Err(Trouble::new("unknown record type in", &todo)),
+                _ => return Err(Trouble::new("unknown record type in", todo)),
             }
         }
         self.about = format!("bytes {size} from <{sender}> qp {pid} uid {uid}");
-        self.outputs().try_for_each(Output::finish)
+        Ok(())
     }
 
-    /// The two lines of the log that begin a message.
+    /// The message, if it has one recipient and nothing is in its files, not even from a
+    /// qmail-send that was killed.
+    pub fn single(&self) -> Option<Single> {
+        let side = match self.sides {
+            [true, false] => Side::Local,
+            [false, true] => Side::Remote,
+            _ => return None,
+        };
+        let sender = self.info.only()?.to_vec();
+        let recipient = self.recipients[side as usize].only()?.to_vec();
+        let mut files = self.recipients.iter().chain([&self.info]);
+        let untouched = files.all(|output| is_absent(&output.path));
+        untouched.then_some(Single { message: self.message, side, sender, recipient })
+    }
+
+    /// Writes the files. After a failure they are gone again.
+    pub fn write(mut self) -> Result<Self, Trouble> {
+        let finished = self.outputs().try_for_each(Output::finish);
+        finished.inspect_err(|_| self.remove())?;
+        Ok(self)
+    }
+
+    /// The two lines of the log that begin a message. One that was tried before has had them.
     pub fn log(&self) {
+        if self.about.is_empty() {
+            return;
+        }
         log::line(format_args!("new msg {}", self.message));
         log::line(format_args!("info msg {}: {}", self.message, self.about));
     }
@@ -168,6 +226,13 @@ impl Output {
         self.buffer.extend_from_slice(text);
         self.buffer.push(0);
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
+    }
+
+    /// The text of the only record, of which nothing has been written.
+    fn only(&self) -> Option<&[u8]> {
+        let (end, record) = self.buffer.split_last()?;
+        let one = self.file.is_none() && *end == 0 && memchr::memchr(0, record).is_none();
+        one.then_some(record.get(1..)?)
     }
 
     /// Writes everything, and has the disk begin.

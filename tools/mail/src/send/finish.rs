@@ -93,9 +93,7 @@ impl Manager {
             }
             self.ending.remove(&message);
         }
-        if !ended.is_empty() && self.cleaner.ask(&ended).is_err() {
-            self.cleaner_lost();
-        }
+        self.ask_cleaner(&ended);
     }
 
     /// Ends a message if nobody on either side waits for it any more. What fails is tried again.
@@ -109,7 +107,9 @@ impl Manager {
     /// Ends the messages whose end failed some time ago.
     pub(super) fn finish_due(&mut self, now: u64) {
         while let Some(message) = self.finishing.take_due(now) {
-            self.finish(message);
+            if !self.first_try_again(message) {
+                self.finish(message);
+            }
         }
     }
 
@@ -132,9 +132,7 @@ impl Manager {
             }
             _ => log::line(format_args!("end msg {message}")),
         }
-        if self.cleaner.ask(&[Request::Message(message)]).is_err() {
-            self.cleaner_lost();
-        }
+        self.ask_cleaner(&[Request::Message(message)]);
         Ok(())
     }
 

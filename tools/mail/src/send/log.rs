@@ -9,6 +9,11 @@ pub fn line(text: impl Display) {
     let _ = fd::write_all(fd::STDIN, format!("{text}\n").as_bytes());
 }
 
+/// `delivery NUMBER: WHAT: REPORT`
+pub fn delivery(number: u64, what: &str, report: &[u8]) {
+    line(format_args!("delivery {number}: {what}: {}", safe(report)));
+}
+
 /// `warning: TEXT`
 pub fn warning(text: impl Display) {
     line(format_args!("warning: {text}"));

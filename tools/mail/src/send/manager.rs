@@ -2,9 +2,10 @@
 //! `todo`, `deliver`, `finish` and `sweep`.
 
 use super::channel::Channel;
-use super::clean::Cleaner;
+use super::clean::{Cleaner, Request};
 use super::controls::Controls;
 use super::finish::{self, Remover};
+use super::first_try::FirstTries;
 use super::log;
 use super::rewrite::Side;
 use super::schedule::Schedule;
@@ -29,6 +30,7 @@ pub struct Manager {
     pub(super) cleaner: Cleaner,
     pub(super) cleaner_alive: bool,
     pub(super) todo: Todo,
+    pub(super) first_tries: FirstTries,
     pub(super) sweep: Sweep,
     /// Messages that nobody has to be served of any more, and that could not be finished.
     pub(super) finishing: Schedule,
@@ -71,6 +73,7 @@ impl Manager {
             cleaner: Cleaner::new(),
             cleaner_alive: true,
             todo: Todo::new(todo::writer(paths)?),
+            first_tries: FirstTries::default(),
             sweep: Sweep::default(),
             finishing: Schedule::default(),
             remover: finish::remover(paths)?,
@@ -119,16 +122,18 @@ impl Manager {
         let idle = |channel: &Channel| !channel.alive || channel.busy == 0;
         let clean = !self.cleaner_alive || self.cleaner.is_idle();
         let clean = clean && self.todo.writer.is_idle() && self.remover.is_idle();
+        let clean = clean && self.first_tries.is_settled();
         self.leaving && clean && self.channels.iter().all(idle)
     }
 
     /// Begins whatever can begin: deliveries first, then new messages, a batch at a time, so that
     /// neither keeps the other waiting.
     fn work(&mut self) {
+        let now = clock::seconds();
+        self.keep_first_tries(now);
         if self.leaving {
             return;
         }
-        let now = clock::seconds();
         Side::BOTH.into_iter().for_each(|side| self.deliver(side, now));
         self.finish_due(now);
         self.scan_todo(now);
@@ -179,7 +184,12 @@ impl Manager {
         }
         let tries = self.channels.iter().filter(|channel| channel.has_room());
         let tries = tries.filter_map(|channel| channel.next_time());
-        let others = [self.finishing.next(), self.todo.next_time(), Some(self.sweep.next_time())];
+        let others = [
+            self.finishing.next(),
+            self.first_tries.next_time(),
+            self.todo.next_time(),
+            Some(self.sweep.next_time()),
+        ];
         let next = tries.chain(others.into_iter().flatten()).min()?;
         Some(Duration::from_secs(next).saturating_sub(clock::now()))
     }
@@ -207,6 +217,13 @@ impl Manager {
         log::alert("oh no! lost spawn connection! dying...");
         self.channels[side as usize].alive = false;
         self.leaving = true;
+    }
+
+    /// Has qmail-clean remove something.
+    pub(super) fn ask_cleaner(&mut self, requests: &[Request]) {
+        if !requests.is_empty() && self.cleaner.ask(requests).is_err() {
+            self.cleaner_lost();
+        }
     }
 
     /// Nothing can be removed any more.

@@ -11,6 +11,7 @@ pub mod controls;
 mod deliver;
 mod draft;
 mod finish;
+mod first_try;
 mod load;
 pub mod log;
 pub mod manager;

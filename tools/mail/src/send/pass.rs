@@ -62,6 +62,21 @@ impl Pass {
         })
     }
 
+    /// Begins where the deliveries to all who have not been served are going on already.
+    pub fn resume(
+        paths: &Paths,
+        side: Side,
+        message: u64,
+        now: u64,
+        lifetime: u64,
+    ) -> Result<Self, Trouble> {
+        let mut pass = Pass::begin(paths, side, message, now, lifetime)?;
+        while pass.next()?.is_some() {
+            pass.going += 1;
+        }
+        Ok(pass)
+    }
+
     /// The next recipient who has not been served; `None` past the last one. A damaged file ends
     /// the pass too, unfinished.
     pub fn next(&mut self) -> Result<Option<Recipient>, Trouble> {

@@ -65,6 +65,7 @@ impl Manager {
             let request = Request::Message(message);
             // Asked twice, qmail-clean could meet a new message under the same number.
             if !self.ending.contains(&message)
+                && !self.first_tries.has(message)
                 && self.is_left_over(message, now)
                 && !self.cleaner.waits_for(request)
                 && self.cleaner.ask(&[request]).is_err()

@@ -2,7 +2,8 @@
 
 use super::aside::Aside;
 use super::clean::Request;
-use super::draft::{self, Draft};
+use super::draft::{self, Draft, Single};
+use super::first_try::FirstTries;
 use super::load::is_absent;
 use super::log;
 use super::manager::Manager;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Messages that are taken over together. They share the waits for the disk.
-const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// Seconds between two looks if nobody pulls the trigger.
 const INTERVAL: u64 = 1500;
@@ -28,19 +29,77 @@ const INTERVAL: u64 = 1500;
 /// Seconds until `todo` is opened again if that failed.
 const PAUSE: u64 = 10;
 
-/// New messages, and the rules for their recipients; and those of them that have become ours,
-/// with the sides where they go.
-pub type Writer = Aside<(Vec<u64>, Arc<Rules>), Vec<(u64, [bool; 2])>>;
+/// What is to be put on disk together.
+#[derive(Default)]
+pub struct Job {
+    /// New messages, and the rules for their recipients.
+    new: Vec<u64>,
+    rules: Arc<Rules>,
+    /// How many of them may be tried at once on each side, without files of ours.
+    room: [usize; 2],
+    /// Messages that were tried so, and need files after all.
+    kept: Vec<Single>,
+}
 
-/// What writes the files of new messages. A crash before they are on disk begins again.
+/// What has become of a job.
+#[derive(Default)]
+pub struct Written {
+    /// Messages that are ours now, with the sides where they go.
+    ours: Vec<(u64, [bool; 2])>,
+    /// Messages to be tried at once.
+    singles: Vec<Single>,
+    /// Messages whose files could not be written.
+    not_kept: Vec<u64>,
+}
+
+/// A thread that writes the files of messages.
+pub type Writer = Aside<Job, Written>;
+
+/// What writes the files of messages. A crash before they are on disk begins again.
 pub fn writer(paths: Paths) -> io::Result<Writer> {
-    Aside::new(move |(messages, rules): (Vec<u64>, Arc<Rules>)| {
-        let write = |message| Draft::write(&paths, &rules, message).inspect_err(|why| why.log());
-        let drafts = messages.into_iter().filter_map(|message| write(message).ok()).collect();
-        let drafts = draft::sync(drafts);
+    Aside::new(move |job: Job| job.carry_out(&paths))
+}
+
+impl Job {
+    /// Files for messages that have been tried without.
+    pub(super) fn keep(kept: Vec<Single>) -> Self {
+        Job { kept, ..Job::default() }
+    }
+
+    fn carry_out(mut self, paths: &Paths) -> Written {
+        let (mut drafts, mut singles) = (Vec::new(), Vec::new());
+        for message in std::mem::take(&mut self.new) {
+            match Draft::read(paths, &self.rules, message).transpose() {
+                // It has been served since its name was read.
+                None => {}
+                Some(Ok(draft)) => match self.single(&draft) {
+                    Some(single) => singles.push(single),
+                    None => drafts.push(Ok(draft)),
+                },
+                Some(trouble) => drafts.push(trouble),
+            }
+        }
+        drafts.extend(self.kept.iter().map(|single| Draft::of(paths, single)));
+        let written = drafts.into_iter().filter_map(|draft| {
+            draft.and_then(Draft::write).inspect_err(|trouble| trouble.log()).ok()
+        });
+        let drafts = draft::sync(written.collect());
         drafts.iter().for_each(Draft::log);
-        drafts.iter().map(|draft| (draft.message, draft.sides)).collect()
-    })
+        let ours: Vec<_> = drafts.iter().map(|draft| (draft.message, draft.sides)).collect();
+        let is_ours = |message| ours.iter().any(|(other, _)| *other == message);
+        let kept = self.kept.iter().map(|single| single.message);
+        let not_kept = kept.filter(|message| !is_ours(*message)).collect();
+        Written { ours, singles, not_kept }
+    }
+
+    /// The message, if it can be tried at once.
+    fn single(&mut self, draft: &Draft) -> Option<Single> {
+        let single = draft.single()?;
+        let room = &mut self.room[single.side as usize];
+        *room = room.checked_sub(1)?;
+        draft.log();
+        Some(single)
+    }
 }
 
 /// How far we are with new messages.
@@ -106,14 +165,17 @@ impl Todo {
         }
     }
 
-    /// The next messages of this look.
-    fn batch(&mut self) -> Vec<u64> {
+    /// The next messages of this look, but for those that are tried already.
+    fn batch(&mut self, tried: &FirstTries) -> Vec<u64> {
         let mut batch = Vec::new();
         while let Some(entries) = &mut self.entries
             && batch.len() < BATCH
         {
             match entries.next() {
-                Some(Ok(entry)) => batch.extend(paths::number(entry.file_name().as_bytes())),
+                Some(Ok(entry)) => {
+                    let message = paths::number(entry.file_name().as_bytes());
+                    batch.extend(message.filter(|message| !tried.has(*message)));
+                }
                 Some(Err(_)) | None => self.entries = None,
             }
         }
@@ -143,19 +205,24 @@ impl Manager {
         if self.todo.entries.is_none() {
             self.todo.look(now);
         }
-        let mut batch = self.todo.batch();
-        batch.retain(|message| self.has_text(*message, now));
-        match batch {
-            batch if batch.is_empty() => self.look_ended(),
-            batch => self.todo.writer.ask((batch, Arc::clone(&self.controls.rules))),
+        let mut new = self.todo.batch(&self.first_tries);
+        new.retain(|message| self.has_text(*message, now));
+        match new {
+            new if new.is_empty() => self.look_ended(),
+            new => {
+                let rules = Arc::clone(&self.controls.rules);
+                let room = Side::BOTH.map(|side| self.room(side));
+                self.todo.writer.ask(Job { new, rules, room, kept: Vec::new() });
+            }
         }
     }
 
-    /// Whether a new message has a text. One without is what a power cut has left, or a repair: that
-    /// is said once in an interval, however often the trigger is pulled meanwhile.
+    /// Whether a new message has a text, if it is there still: it may have been served since its
+    /// name was read. One without text is what a power cut has left, or a repair: that is said once
+    /// in an interval, however often the trigger is pulled meanwhile.
     fn has_text(&mut self, message: u64, now: u64) -> bool {
         let mess = self.paths.split("mess", message);
-        if !is_absent(&mess) {
+        if !is_absent(&mess) || is_absent(&self.paths.flat("todo", message)) {
             self.todo.textless.remove(&message);
             return true;
         }
@@ -166,17 +233,25 @@ impl Manager {
         false
     }
 
-    /// A batch is on disk.
+    /// How many messages may be tried at once.
+    fn room(&self, side: Side) -> usize {
+        let channel = &self.channels[side as usize];
+        if channel.most() == 0 { 0 } else { self.first_tries.room(side) }
+    }
+
+    /// A batch is on disk, or need not be.
     pub(super) fn batch_written(&mut self) {
-        let drafts = self.todo.writer.results().concat();
-        for (message, sides) in &drafts {
-            self.todo.doubtful.remove(message);
-            self.todo.cleaning.insert(*message, *sides);
+        let mut requests = Vec::new();
+        for Written { ours, singles, not_kept } in self.todo.writer.results() {
+            for (message, sides) in ours {
+                self.todo.doubtful.remove(&message);
+                self.todo.cleaning.insert(message, sides);
+                requests.push(Request::Todo(message));
+            }
+            singles.into_iter().for_each(|single| self.first_tries.add(single));
+            not_kept.into_iter().for_each(|message| self.not_kept(message));
         }
-        let requests: Vec<_> = drafts.iter().map(|(message, _)| Request::Todo(*message)).collect();
-        if !requests.is_empty() && self.cleaner.ask(&requests).is_err() {
-            self.cleaner_lost();
-        }
+        self.ask_cleaner(&requests);
         self.look_ended();
     }
 
@@ -194,8 +269,12 @@ impl Manager {
                 log::warning(format_args!("qmail-clean unable to clean up {}", request.words()));
             }
             if let Request::Todo(message) = request {
-                let sides = self.todo.cleaning.remove(&message).filter(|_| done);
-                sides.into_iter().for_each(|sides| self.taken_over(message, sides));
+                let sides = self.todo.cleaning.remove(&message);
+                match sides {
+                    _ if self.first_tries.has(message) => self.first_try_over(message, done),
+                    Some(sides) if done => self.taken_over(message, sides),
+                    _ => {}
+                }
             }
         }
     }
