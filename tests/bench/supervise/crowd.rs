@@ -45,7 +45,8 @@ fn keepers() -> Vec<Keeper> {
     let others: [(&str, &str, &[&str], &str); 3] = [
         ("daemontools", "svscan", &[], "supervise"),
         ("runit", "runsvdir", &["-P"], "runsv"),
-        ("s6", "s6-svscan", &[], "s6-supervise"),
+        // It takes 500 services unless told otherwise.
+        ("s6", "s6-svscan", &["-c", "2000"], "s6-supervise"),
     ];
     for (whose, scanner, words, supervisor) in others {
         if let Some(program) = other(scanner) {
