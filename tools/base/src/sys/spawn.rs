@@ -128,7 +128,13 @@ impl<'a> Spawn<'a> {
     }
 
     /// Starts it. An error means that there is no child; all later failures are the child's.
+    ///
+    /// It has our memory until it is the program ([`Spawn::start_after`]), unless it becomes
+    /// another user before: he could stop it for good there, and us with it.
     pub fn start(&self) -> io::Result<Pid> {
+        if self.user.is_none() {
+            return self.start_after(|| {});
+        }
         let mut errand = self.errand()?;
         // SAFETY: one thread. The child calls only what is safe after fork: system calls, on
         // memory that was prepared above.
@@ -138,10 +144,10 @@ impl<'a> Spawn<'a> {
         }
     }
 
-    /// As [`Spawn::start`], and quicker: the child has our memory, and this process stands still
-    /// until it is the program. `first` is what the child does before anything else: it can write
-    /// itself down where others find it. It must not allocate: if the child is killed meanwhile,
-    /// what it has begun stays half done here.
+    /// As [`Spawn::start`], and always in our memory: no page of ours is copied, and this process
+    /// stands still until the child is the program. `first` is what the child does before anything
+    /// else: it can write itself down where others find it. It must not allocate: if the child is
+    /// killed meanwhile, what it has begun stays half done here.
     pub fn start_after(&self, first: impl FnOnce()) -> io::Result<Pid> {
         let mut errand = self.errand()?;
         super::fork::child_in_our_memory(|| {
