@@ -38,6 +38,7 @@ pub mod queue_files;
 pub mod rcpthosts;
 pub mod received;
 pub mod routes;
+pub mod runner;
 pub mod send;
 pub mod setup;
 pub mod smtp;

@@ -5,6 +5,7 @@
 //! begins with K (done), Z (not now) or D (never), NUL. The very first byte tells how many
 //! deliveries may run at once.
 
+use crate::runner::{Runner, Runners};
 use base::files;
 use base::input::Input;
 use base::sys::poll::{Wait, poll};
@@ -33,8 +34,15 @@ pub trait Deliver {
     const OUTPUT: usize;
 
     /// Begins a delivery: a child with the message as descriptor 0 and `output` as 1 and 2. An
-    /// error means that there is no child, and is reported as `unable to fork`.
-    fn begin(&self, order: &Order, message: BorrowedFd, output: BorrowedFd) -> io::Result<Begun>;
+    /// error means that there is no child, and is reported as `unable to fork`. One of those that
+    /// wait may do it instead.
+    fn begin(
+        &mut self,
+        order: &Order,
+        message: BorrowedFd,
+        output: BorrowedFd,
+        waiting: &mut Runners,
+    ) -> io::Result<Begun>;
 
     /// The report of a child that has ended. `output` is cut to [`Deliver::OUTPUT`] bytes and one
     /// more, which shows that it was longer.
@@ -45,6 +53,8 @@ pub trait Deliver {
 pub enum Begun {
     /// This child is working on it.
     Child(Pid),
+    /// This one is, and can do more after it.
+    Runner(Runner),
     /// There is nothing to do: the report.
     Done(Vec<u8>),
 }
@@ -135,11 +145,29 @@ impl Orders {
 /// A delivery that is going on.
 struct Child {
     pid: Pid,
+    /// It can do more after this delivery.
+    runner: Option<Runner>,
     /// How it ended, once it has.
     status: Option<Status>,
     /// The read end of its output, until that has ended: grandchildren may hold it longer.
     output: Option<OwnedFd>,
     text: Vec<u8>,
+}
+
+/// Where a child says something.
+#[derive(Clone, Copy)]
+enum Source {
+    Output,
+    /// The socket on which it says that it has done its work.
+    Answer,
+}
+
+impl Child {
+    fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
+        let output = self.output.as_ref().map(|output| (Source::Output, output.as_fd()));
+        let socket = self.runner.as_ref().and_then(Runner::socket);
+        output.into_iter().chain(socket.map(|socket| (Source::Answer, socket)))
+    }
 }
 
 /// Runs a spawner in the installation at `home` until qmail-send closes descriptor 0 and the last
@@ -154,10 +182,14 @@ pub fn run<D: Deliver>(home: &Path, deliver: D) -> Result<Code> {
     signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
     let ended = signal::Signals::catch(&[signal::CHILD]).unable("catch SIGCHLD")?;
     fd::write_all(fd::STDOUT, &[most]).unable("write to qmail-send")?;
-    let children = (0..most).map(|_| None).collect();
-    let owner = users.get(Role::Queue).uid;
-    let mut spawner =
-        Spawner { deliver, owner, children, orders: Orders::default(), closed: false };
+    let mut spawner = Spawner {
+        deliver,
+        owner: users.get(Role::Queue).uid,
+        children: (0..most).map(|_| None).collect(),
+        waiting: Runners::default(),
+        orders: Orders::default(),
+        closed: false,
+    };
     spawner.work(&ended);
     Ok(Code::DONE)
 }
@@ -174,6 +206,8 @@ struct Spawner<D> {
     owner: u32,
     /// By delivery number.
     children: Vec<Option<Child>>,
+    /// Who can work, but has nothing to do.
+    waiting: Runners,
     orders: Orders,
     /// No more orders come.
     closed: bool,
@@ -183,14 +217,18 @@ impl<D: Deliver> Spawner<D> {
     fn work(&mut self, ended: &signal::Signals) {
         let mut input = Input::with_size(fd::STDIN, 65536);
         while !self.closed || self.children.iter().any(Option::is_some) {
-            let (outputs, told, asked) = self.wait(ended);
+            let (spoke, told, asked) = self.wait(ended);
             if told {
                 ended.take().for_each(drop);
                 self.children_ended();
             }
-            for number in outputs {
-                self.output_read(number);
+            for (number, source) in spoke {
+                match source {
+                    Source::Output => self.output_read(number),
+                    Source::Answer => self.answer_read(number),
+                }
             }
+            self.waiting.end_old();
             self.report_finished();
             if asked {
                 self.orders_read(&mut input);
@@ -198,26 +236,26 @@ impl<D: Deliver> Spawner<D> {
         }
     }
 
-    /// Waits for something to do. Gives the children who said something, whether one has ended,
-    /// and whether there are orders.
-    fn wait(&self, ended: &signal::Signals) -> (Vec<usize>, bool, bool) {
-        let mut numbers = Vec::new();
+    /// Waits for something to do. Gives the children who said something, and how, whether one has
+    /// ended, and whether there are orders.
+    fn wait(&self, ended: &signal::Signals) -> (Vec<(usize, Source)>, bool, bool) {
+        let mut sources = Vec::new();
         let mut waits = vec![Wait::read(ended.fd())];
         for (number, child) in self.children.iter().enumerate() {
-            if let Some(output) = child.as_ref().and_then(|child| child.output.as_ref()) {
-                numbers.push(number);
-                waits.push(Wait::read(output.as_fd()));
+            for (source, fd) in child.iter().flat_map(Child::sources) {
+                sources.push((number, source));
+                waits.push(Wait::read(fd));
             }
         }
         if !self.closed {
             waits.push(Wait::read(fd::STDIN));
         }
-        if poll(&mut waits, None).is_err() {
+        if poll(&mut waits, self.waiting.next_end()).is_err() {
             clock::pause(PAUSE);
         }
         let asked = !self.closed && waits.last().is_some_and(|wait| wait.ready);
-        let ready = numbers.iter().zip(&waits[1..]).filter(|(_, wait)| wait.ready);
-        (ready.map(|(number, _)| *number).collect(), waits[0].ready, asked)
+        let ready = sources.iter().zip(&waits[1..]).filter(|(_, wait)| wait.ready);
+        (ready.map(|(source, _)| *source).collect(), waits[0].ready, asked)
     }
 
     fn orders_read(&mut self, input: &mut Input) {
@@ -249,15 +287,16 @@ impl<D: Deliver> Spawner<D> {
         let Ok((read, write)) = fd::pipe() else {
             return Some(b"Zqmail-spawn unable to create pipe. (#4.3.0)\n".to_vec());
         };
-        match self.deliver.begin(order, message.as_fd(), write.as_fd()) {
-            Ok(Begun::Child(pid)) => {
-                let child = Child { pid, status: None, output: Some(read), text: Vec::new() };
-                self.children[usize::from(order.number)] = Some(child);
-                None
-            }
-            Ok(Begun::Done(report)) => Some(report),
-            Err(_) => Some(b"Zqmail-spawn unable to fork. (#4.3.0)\n".to_vec()),
-        }
+        let begun = self.deliver.begin(order, message.as_fd(), write.as_fd(), &mut self.waiting);
+        let (pid, runner) = match begun {
+            Ok(Begun::Child(pid)) => (pid, None),
+            Ok(Begun::Runner(runner)) => (runner.pid, Some(runner)),
+            Ok(Begun::Done(report)) => return Some(report),
+            Err(_) => return Some(b"Zqmail-spawn unable to fork. (#4.3.0)\n".to_vec()),
+        };
+        let child = Child { pid, runner, status: None, output: Some(read), text: Vec::new() };
+        self.children[usize::from(order.number)] = Some(child);
+        None
     }
 
     /// Opens the message. Only a regular file of the queue's owner is one.
@@ -280,10 +319,22 @@ impl<D: Deliver> Spawner<D> {
 
     fn children_ended(&mut self) {
         while let Some((pid, status)) = wait::any() {
+            self.waiting.ended(pid);
             let mut children = self.children.iter_mut().flatten();
-            if let Some(child) = children.find(|child| child.pid == pid) {
-                child.status = Some(status);
+            if let Some(child) = children.find(|child| child.pid == pid && child.status.is_none()) {
+                // What it has done counts, whatever became of it then.
+                let answer = child.runner.take().and_then(|mut runner| runner.answer());
+                child.status = Some(answer.unwrap_or(status));
             }
+        }
+    }
+
+    /// Somebody may have done his work and wait for more.
+    fn answer_read(&mut self, number: usize) {
+        let Some(child) = &mut self.children[number] else { return };
+        if let Some(status) = child.runner.as_mut().and_then(Runner::answer) {
+            child.status = Some(status);
+            child.runner.take().into_iter().for_each(|runner| self.waiting.give(runner));
         }
     }
 

@@ -5,7 +5,7 @@ use super::{check, retry};
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A TCP socket of the family of `address`, closed at exec.
 pub fn stream(address: &SocketAddr) -> io::Result<OwnedFd> {
@@ -90,12 +90,88 @@ pub fn is_socket(fd: BorrowedFd) -> bool {
 
 /// Two stream sockets, connected to each other and closed at exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair_of(libc::SOCK_STREAM)
+}
+
+fn pair_of(kind: libc::c_int) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let kind = kind | libc::SOCK_CLOEXEC;
     // SAFETY: the kernel fills the two numbers.
     check(unsafe { libc::socketpair(libc::AF_UNIX, kind, 0, ends.as_mut_ptr()) })?;
     // SAFETY: fresh from socketpair and owned by nobody else.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
+}
+
+/// Two sockets, connected to each other and closed at exec, that keep packets apart.
+pub fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    pair_of(libc::SOCK_SEQPACKET)
+}
+
+/// Sends a packet with two descriptors, without waiting and without SIGPIPE.
+pub fn send_with(socket: BorrowedFd, bytes: &[u8], given: [BorrowedFd; 2]) -> io::Result<()> {
+    let numbers = given.map(|fd| fd.as_raw_fd());
+    let mut part = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut control = Control::default();
+    let message = control.message(&mut part);
+    let how = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the message points to `part`, which the kernel only reads, and to `control`, which
+    // has room for one header and the two numbers that are copied behind it.
+    let sent = unsafe {
+        let head = libc::CMSG_FIRSTHDR(&message);
+        (*head).cmsg_level = libc::SOL_SOCKET;
+        (*head).cmsg_type = libc::SCM_RIGHTS;
+        (*head).cmsg_len = libc::CMSG_LEN(size_of_val(&numbers) as u32) as usize;
+        libc::CMSG_DATA(head).cast::<[RawFd; 2]>().write_unaligned(numbers);
+        libc::sendmsg(socket.as_raw_fd(), &message, how)
+    };
+    if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Waits for a packet of [`send_with`]: its bytes, at most as many as `into` has, and its two
+/// descriptors, closed at exec. `None`: the other end is closed.
+pub fn receive_with(
+    socket: BorrowedFd,
+    into: &mut [u8],
+) -> io::Result<Option<(usize, [OwnedFd; 2])>> {
+    let mut part = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    let mut control = Control::default();
+    let mut message = control.message(&mut part);
+    // SAFETY: the kernel writes at most into.len() bytes there, and control messages to `control`.
+    let count = retry(|| unsafe {
+        libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as i32
+    })?;
+    // SAFETY: what the kernel has written. Two descriptors came in it only if its length says so,
+    // and nobody else owns them.
+    let given = unsafe {
+        let head = libc::CMSG_FIRSTHDR(&message);
+        let whole = libc::CMSG_LEN(size_of::<[RawFd; 2]>() as u32) as usize;
+        (!head.is_null() && (*head).cmsg_type == libc::SCM_RIGHTS && (*head).cmsg_len == whole)
+            .then(|| libc::CMSG_DATA(head).cast::<[RawFd; 2]>().read_unaligned())
+            .map(|numbers| numbers.map(|number| OwnedFd::from_raw_fd(number)))
+    };
+    match (count, given) {
+        (0, None) => Ok(None),
+        (_, None) => Err(io::ErrorKind::InvalidData.into()),
+        (count, Some(given)) => Ok(Some((count as usize, given))),
+    }
+}
+
+/// Room for the control message that carries two descriptors.
+#[derive(Default)]
+#[repr(align(8))]
+struct Control([u8; 24]);
+
+impl Control {
+    /// A message with this one part and this control message.
+    fn message(&mut self, part: &mut libc::iovec) -> libc::msghdr {
+        // SAFETY: an all-zero msghdr is a value: no address, no flags.
+        let mut message: libc::msghdr = unsafe { zeroed() };
+        message.msg_iov = part;
+        message.msg_iovlen = 1;
+        message.msg_control = self.0.as_mut_ptr().cast();
+        message.msg_controllen = self.0.len();
+        message
+    }
 }
 
 /// One read that does not wait, whatever the flags of the file say, which others may share.

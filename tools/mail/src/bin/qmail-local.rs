@@ -14,13 +14,14 @@ use mail::delivery::{Delivery, Owner};
 use mail::dot_qmail::{self, Instruction, candidates, instructions};
 use mail::maildir::{self, Names};
 use mail::mbox::Mbox;
+use mail::runner;
 use mail::submission::Submission;
 use queue::home;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -53,51 +54,72 @@ const LIST: u32 = 0o100;
 
 fn run(arguments: Args) -> Result<Code> {
     umask::set(0o077);
-    signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
-    signal::ignore(signal::FILE_SIZE).unable("ignore SIGXFSZ")?;
+    ignore_signals()?;
     signal::default(signal::CHILD).unable("reset SIGCHLD")?;
-    let (mut work, default_delivery) = read_arguments(arguments)?;
-    work.enter_home()?;
-    if !work.dry {
-        refuse_loop(&work.delivery.delivered_to())?;
+    let mut opts = Opts::new(arguments, "nNw", USAGE);
+    let mut dry = false;
+    while let Some(letter) = opts.next()? {
+        match letter {
+            b'w' => return take_orders(),
+            letter => dry = letter == b'n',
+        }
     }
-    // Not before: a message that is closed is not an empty one.
-    fd::fill_standard().unable("open /dev/null")?;
-    let file = work.find_file()?;
-    work.find_owner()?;
-    let (text, list_only) = match file {
-        Some((text, list_only)) if !text.is_empty() => (text, list_only),
-        _ => (default_delivery.as_bytes().to_vec(), false),
-    };
-    let done = work.follow(&text, list_only)?;
-    let queued = match &done.recipients[..] {
-        [] => None,
-        _ if work.dry => None,
-        recipients => Some(work.forward(recipients)?),
-    };
-    report(&done, queued, work.dry)?;
+    let words = runner::Words::try_from(opts.rest()).map_err(|_| Die::usage(USAGE))?;
+    Work::new(words, dry, &mut Names::ours())?.carry_out()
+}
+
+/// What the receiver of a program's output, or a limit on files, would end us with.
+fn ignore_signals() -> Result<()> {
+    signal::ignore(signal::PIPE).unable("ignore SIGPIPE")?;
+    signal::ignore(signal::FILE_SIZE).unable("ignore SIGXFSZ")
+}
+
+/// Delivers one message after the other as qmail-lspawn asks for it. A child does what more than
+/// writes into Maildirs is to be done for.
+fn take_orders() -> Result<Code> {
+    std::hint::black_box(runner::MARK);
+    let socket = fd::STDIN.try_clone_to_owned().unable("keep the socket")?;
+    let nothing = File::open("/dev/null").unable("open /dev/null")?;
+    let mut names = Names::ours();
+    let order = || runner::next_order(socket.as_fd()).unable("read an order");
+    while let Some((words, [message, output])) = order()? {
+        take_descriptors([message.as_fd(), output.as_fd(), output.as_fd()])?;
+        drop((message, output));
+        let code = code_of(Work::new(words, false, &mut names).and_then(|mut work| {
+            work.begin()?;
+            if work.is_for_maildirs() {
+                return work.finish();
+            }
+            let child = fork::child(|| {
+                *work.names = Names::ours();
+                code_of(ignore_signals().and_then(|()| work.finish()))
+            });
+            let child = child.map_err(|why| unable("fork", &why))?;
+            let status = wait::child(child).map_err(|why| unable("wait for child", &why))?;
+            status.code().map(Code).ok_or_else(|| later(CRASHED))
+        }));
+        // Whoever waits for the end of the output shall see it, and no folder shall be held.
+        take_descriptors([nothing.as_fd(); 3])?;
+        std::env::set_current_dir("/").unable("switch to /")?;
+        runner::answer(socket.as_fd(), code).unable("answer")?;
+    }
     Ok(Code::DONE)
 }
 
-/// Options and words: what is to be done, and what counts if there is no .qmail file.
-fn read_arguments(arguments: Args) -> Result<(Work, OsString)> {
-    let mut opts = Opts::new(arguments, "nN", USAGE);
-    let mut dry = false;
-    while let Some(letter) = opts.next()? {
-        dry = letter == b'n';
-    }
-    let words = <[OsString; 8]>::try_from(opts.rest()).map_err(|_| Die::usage(USAGE))?;
-    let [user, home, local, dash, ext, host, sender, default_delivery] = words;
-    if !Path::new(&home).is_absolute() {
-        return Err(Die::usage(USAGE));
-    }
-    let delivery = Delivery { user, home, local, dash, ext, host, sender };
-    let now = Date::utc(i64::try_from(clock::seconds()).unwrap_or(0));
-    let mut env = Env::inherited();
-    delivery.describe_in(&mut env, now);
-    let from_line = delivery.from_line(now);
-    let names = Names::ours();
-    Ok((Work { delivery, dry, env, from_line, new_sender: Vec::new(), names }, default_delivery))
+/// These become the first three descriptors.
+fn take_descriptors(first: [BorrowedFd; 3]) -> Result<()> {
+    (0..).zip(first).try_for_each(|(to, from)| fd::copy_to(from, to)).unable("move descriptors")
+}
+
+/// The exit code of a delivery. Says why it failed, if nobody has.
+fn code_of(end: Result<Code>) -> u8 {
+    end.unwrap_or_else(|die| {
+        if !die.text.is_empty() {
+            say::line(die.text);
+        }
+        Code(die.code)
+    })
+    .0
 }
 
 /// Not now, and why, for the sender.
@@ -145,8 +167,12 @@ fn refuse_loop(delivered_to: &[u8]) -> Result<()> {
 }
 
 /// One message for one recipient.
-struct Work {
+struct Work<'a> {
     delivery: Delivery,
+    /// What counts if there is no .qmail file, or nothing is in it.
+    default_delivery: OsString,
+    /// What the .qmail file says, and whether its x bit says that it only forwards.
+    instructions: (Vec<u8>, bool),
     /// Only say what would be done.
     dry: bool,
     /// For programs.
@@ -155,7 +181,7 @@ struct Work {
     from_line: Vec<u8>,
     /// The sender of what is forwarded.
     new_sender: Vec<u8>,
-    names: Names,
+    names: &'a mut Names,
 }
 
 /// What was done, or would be.
@@ -166,7 +192,72 @@ struct Done<'a> {
     recipients: Vec<&'a [u8]>,
 }
 
-impl Work {
+impl<'a> Work<'a> {
+    /// What these words ask for, or would.
+    fn new(words: runner::Words, dry: bool, names: &'a mut Names) -> Result<Self> {
+        let [user, home, local, dash, ext, host, sender, default_delivery] = words;
+        if !Path::new(&home).is_absolute() {
+            return Err(Die::usage(USAGE));
+        }
+        let delivery = Delivery { user, home, local, dash, ext, host, sender };
+        let now = Date::utc(i64::try_from(clock::seconds()).unwrap_or(0));
+        let mut env = Env::inherited();
+        delivery.describe_in(&mut env, now);
+        let from_line = delivery.from_line(now);
+        let (instructions, new_sender) = Default::default();
+        Ok(Work {
+            delivery,
+            default_delivery,
+            instructions,
+            dry,
+            env,
+            from_line,
+            new_sender,
+            names,
+        })
+    }
+
+    /// Does all of it.
+    fn carry_out(mut self) -> Result<Code> {
+        self.begin()?;
+        self.finish()
+    }
+
+    /// Finds out what is to be done, and that it may be.
+    fn begin(&mut self) -> Result<()> {
+        self.enter_home()?;
+        if !self.dry {
+            refuse_loop(&self.delivery.delivered_to())?;
+        }
+        // Not before: a message that is closed is not an empty one.
+        fd::fill_standard().unable("open /dev/null")?;
+        let file = self.find_file()?;
+        self.find_owner()?;
+        self.instructions = match file {
+            Some((text, list_only)) if !text.is_empty() => (text, list_only),
+            _ => (self.default_delivery.as_bytes().to_vec(), false),
+        };
+        Ok(())
+    }
+
+    /// Whether there is nothing to be done but to write into Maildirs.
+    fn is_for_maildirs(&self) -> bool {
+        instructions(&self.instructions.0).all(|line| matches!(line, Instruction::Maildir(_)))
+    }
+
+    /// Does what is to be done, or says it.
+    fn finish(mut self) -> Result<Code> {
+        let (text, list_only) = std::mem::take(&mut self.instructions);
+        let done = self.follow(&text, list_only)?;
+        let queued = match &done.recipients[..] {
+            [] => None,
+            _ if self.dry => None,
+            recipients => Some(self.forward(recipients)?),
+        };
+        report(&done, queued, self.dry)?;
+        Ok(Code::DONE)
+    }
+
     fn enter_home(&self) -> Result<()> {
         let home = Path::new(&self.delivery.home);
         let about = std::env::set_current_dir(home).and_then(|()| fs::metadata("."));
@@ -216,7 +307,7 @@ impl Work {
     }
 
     /// Follows the instructions, in their order, but for the addresses: they come last.
-    fn follow<'a>(&mut self, text: &'a [u8], mut list_only: bool) -> Result<Done<'a>> {
+    fn follow<'t>(&mut self, text: &'t [u8], mut list_only: bool) -> Result<Done<'t>> {
         let mut done = Done::default();
         for instruction in instructions(text) {
             match instruction {
@@ -246,7 +337,7 @@ impl Work {
             Instruction::Maildir(name) => {
                 let folder = Path::new(OsStr::from_bytes(name));
                 let head = [&path[..], to].concat();
-                maildir::deliver(folder, &mut self.names, &head, message()?).map_err(later)?;
+                maildir::deliver(folder, self.names, &head, message()?).map_err(later)?;
             }
             Instruction::Program(command) => return self.run_program(command),
             _ => {}

@@ -10,7 +10,9 @@ use base::sys::wait::{self, Status};
 use base::sys::{exec, fd, fork};
 use base::{Args, Code, Die};
 use mail::assign::{self, Assignment};
+use mail::runner::{self, Runner, Runners};
 use mail::spawner::{self, Begun, Deliver, Order};
+use memchr::memmem;
 use queue::home;
 use queue::users::{Role, Users};
 use std::convert::Infallible;
@@ -36,6 +38,9 @@ const EXEC_NEVER: u8 = 126;
 /// What comes instead of the end of a long text.
 const TOO_LONG: &[u8] = b"\nError report too long, sorry.\n";
 
+/// Bytes of a qmail-local that is looked into. Ours has one or two million.
+const LARGEST: u64 = 16 << 20;
+
 /// Bytes that qmail-getpw may print.
 const ANSWER: u64 = 65536;
 
@@ -46,7 +51,8 @@ fn run(words: Args) -> base::Result<Code> {
     let home = home::folder();
     let nobody = |name| Die::later(format_args!("unable to find user {name}"));
     let users = Users::of(&home).map_err(nobody)?;
-    spawner::run(&home, Local { home: home.clone(), users, default_delivery })
+    let local = Local { home: home.clone(), users, default_delivery, program: None };
+    spawner::run(&home, local)
 }
 
 struct Local {
@@ -55,14 +61,33 @@ struct Local {
     users: Users,
     /// What counts for users without a .qmail file.
     default_delivery: OsString,
+    /// What bin/qmail-local was when we last looked.
+    program: Option<Program>,
+}
+
+/// A qmail-local.
+struct Program {
+    /// Device, inode, size and time of its last change: another one has others.
+    identity: (u64, u64, u64, i64),
+    /// It is ours.
+    takes_orders: bool,
 }
 
 impl Deliver for Local {
     const OUTPUT: usize = 3000;
 
-    fn begin(&self, order: &Order, message: BorrowedFd, output: BorrowedFd) -> io::Result<Begun> {
+    fn begin(
+        &mut self,
+        order: &Order,
+        message: BorrowedFd,
+        output: BorrowedFd,
+        waiting: &mut Runners,
+    ) -> io::Result<Begun> {
         if order.local().is_empty() {
             return Ok(Begun::Done(b"K".to_vec()));
+        }
+        if let Some(runner) = self.begin_by_runner(order, message, output, waiting) {
+            return Ok(Begun::Runner(runner));
         }
         let child = fork::child(|| {
             let Err(code) = self.become_qmail_local(order, message, output);
@@ -108,10 +133,75 @@ fn own_report(code: u8) -> Option<&'static str> {
     })
 }
 
+/// In a child: becomes a program.
+fn become_program(words: &[OsString]) -> Result<Infallible> {
+    exec::exec(words).map_err(|why| if is_temporary(&why) { EXEC_LATER } else { EXEC_NEVER })
+}
+
 /// In a child: what it has, or the code with which it ends.
 type Result<T> = std::result::Result<T, u8>;
 
 impl Local {
+    /// Has a qmail-local begin that stays for a moment, if it is ours and nobody has to be asked
+    /// who the user is. `None`: it cannot be; why, comes out on the longer way.
+    fn begin_by_runner(
+        &mut self,
+        order: &Order,
+        message: BorrowedFd,
+        output: BorrowedFd,
+        waiting: &mut Runners,
+    ) -> Option<Runner> {
+        if !self.takes_orders(waiting) {
+            return None;
+        }
+        let who = match self.assigned(order.local()).ok()? {
+            Some(who) => who,
+            None if self.users.is_alone() => self.ours(order.local()).ok()?,
+            None => return None,
+        };
+        if who.uid == 0 {
+            return None;
+        }
+        let owner = (who.uid, who.gid);
+        let words = self.words(order, who);
+        while let Some(mut runner) = waiting.take(owner) {
+            if runner.order(&words, message, output).is_ok() {
+                return Some(runner);
+            }
+        }
+        let start = |socket: BorrowedFd| {
+            fork::child(|| {
+                let Err(code) = self.become_runner(owner, socket);
+                code
+            })
+        };
+        let mut runner = Runner::new(owner, start).ok()?;
+        runner.order(&words, message, output).ok()?;
+        Some(runner)
+    }
+
+    /// Whether bin/qmail-local is ours. Those of another one than that of now shall not go on.
+    fn takes_orders(&mut self, waiting: &mut Runners) -> bool {
+        let path = self.home.join("bin/qmail-local");
+        let Ok(about) = fs::metadata(&path) else { return false };
+        let identity = (about.dev(), about.ino(), about.size(), about.ctime());
+        if self.program.as_ref().is_none_or(|program| program.identity != identity) {
+            waiting.end_all();
+            let takes_orders = about.size() <= LARGEST
+                && fs::read(&path).is_ok_and(|text| memmem::find(&text, runner::MARK).is_some());
+            self.program = Some(Program { identity, takes_orders });
+        }
+        self.program.as_ref().is_some_and(|program| program.takes_orders)
+    }
+
+    /// In a child: becomes the user, and then a qmail-local that takes orders.
+    fn become_runner(&self, (uid, gid): (u32, u32), socket: BorrowedFd) -> Result<Infallible> {
+        let nothing = File::open("/dev/null").map_err(|_| SYSTEM)?;
+        self.settle([socket, nothing.as_fd(), nothing.as_fd()])?;
+        self.become_user(uid, gid)?;
+        become_program(&["bin/qmail-local".into(), "-w".into()])
+    }
+
     /// In a child: finds the user, becomes him, and then qmail-local.
     fn become_qmail_local(
         &self,
@@ -119,41 +209,50 @@ impl Local {
         message: BorrowedFd,
         output: BorrowedFd,
     ) -> Result<Infallible> {
-        std::env::set_current_dir(&self.home).map_err(|_| BUG)?;
-        for (from, to) in [(message, 0), (output, 1), (output, 2)] {
-            fd::copy_to(from, to).map_err(|_| SYSTEM)?;
-        }
+        self.settle([message, output, output])?;
         let local = order.local();
         let who = match self.assigned(local)? {
             Some(who) => who,
             None if self.users.is_alone() => self.ours(local)?,
             None => self.ask_getpw(local)?,
         };
+        self.become_user(who.uid, who.gid)?;
+        let words = ["bin/qmail-local".into(), "--".into()];
+        become_program(&[&words[..], &self.words(order, who)].concat())
+    }
+
+    /// In a child: goes home, with these as its first three descriptors.
+    fn settle(&self, first: [BorrowedFd; 3]) -> Result<()> {
+        std::env::set_current_dir(&self.home).map_err(|_| BUG)?;
+        (0..).zip(first).try_for_each(|(to, from)| fd::copy_to(from, to)).map_err(|_| SYSTEM)
+    }
+
+    /// In a child: becomes this user, who is not root.
+    fn become_user(&self, uid: u32, gid: u32) -> Result<()> {
         if !self.users.is_alone() {
-            ids::become_user(&User::new(who.uid, who.gid)).map_err(|_| BUG)?;
+            ids::become_user(&User::new(uid, gid)).map_err(|_| BUG)?;
         }
-        if ids::real_uid() == 0 {
-            return Err(ROOT);
-        }
+        if ids::real_uid() == 0 { Err(ROOT) } else { Ok(()) }
+    }
+
+    /// The words of qmail-local(8).
+    fn words(&self, order: &Order, who: Assignment) -> runner::Words {
         let word = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
-        let words = [
-            "bin/qmail-local".into(),
-            "--".into(),
+        [
             who.user,
             who.home,
-            word(local),
+            word(order.local()),
             who.dash,
             who.ext,
             word(order.domain()),
             word(&order.sender),
             self.default_delivery.clone(),
-        ];
-        exec::exec(&words).map_err(|why| if is_temporary(&why) { EXEC_LATER } else { EXEC_NEVER })
+        ]
     }
 
     /// What users/cdb says. Alone, it may name nobody but us.
     fn assigned(&self, local: &[u8]) -> Result<Option<Assignment>> {
-        let users = match File::open("users/cdb") {
+        let users = match File::open(self.home.join("users/cdb")) {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.and_then(Reader::new).map_err(|_| CDB)?,
         };

@@ -4,6 +4,7 @@
 use base::sys::spawn::Spawn;
 use base::sys::wait::Status;
 use base::{Args, Code, Result, env};
+use mail::runner::Runners;
 use mail::spawner::{self, Begun, Deliver, Order};
 use mail::tcpto;
 use queue::home;
@@ -31,7 +32,13 @@ impl Deliver for Remote {
     /// qmail-send keeps 10,000 bytes of a report; there may be two texts.
     const OUTPUT: usize = 65536;
 
-    fn begin(&self, order: &Order, message: BorrowedFd, output: BorrowedFd) -> io::Result<Begun> {
+    fn begin(
+        &mut self,
+        order: &Order,
+        message: BorrowedFd,
+        output: BorrowedFd,
+        _: &mut Runners,
+    ) -> io::Result<Begun> {
         let word = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         let words = [
             self.program.clone(),

@@ -1,0 +1,223 @@
+//! The qmail-local that stays for a moment for the next delivery to the same user.
+
+use crate::installation::{Installation, installation};
+use std::fs;
+use std::path::Path;
+use tests::{Running, original, start, until};
+
+/// What qmail-lspawn looks for in a qmail-local.
+const MARK: &str = "qmail-local -w: takes orders of qmail-lspawn, form 1";
+
+/// Clock ticks a second, as /proc counts them.
+const TICKS: u64 = 100;
+
+/// A running qmail-lspawn, with one message for whom one likes.
+struct Spawner {
+    run: Running,
+    home: Installation,
+    orders: usize,
+}
+
+impl Spawner {
+    /// With this as the .qmail file of everybody.
+    fn new(instructions: &str) -> Spawner {
+        let home = installation();
+        home.write("queue/mess/1/24", "Subject: hello\n\nHello.\n").maildir("alias/Maildir");
+        home.write("alias/.qmail-default", instructions);
+        let run = start(home.program("qmail-lspawn").arg("./Mailbox"));
+        run.wait_out("x");
+        Spawner { run, home, orders: 0 }
+    }
+
+    /// Orders a delivery.
+    fn order(&mut self, recipient: &str) {
+        let number = self.orders as u8 % 100 + 1;
+        self.orders += 1;
+        let words = format!("1/24\0sender@b.example\0{recipient}@a.example\0");
+        self.run.write([&[number][..], words.as_bytes()].concat());
+    }
+
+    /// Waits until all are reported; gives the last report.
+    #[track_caller]
+    fn report(&self) -> String {
+        let reports = || self.run.out().matches('\0').count();
+        until(tests::LIMIT, "all deliveries are reported", || reports() >= self.orders);
+        let out = self.run.out();
+        let last = out[1..].trim_end_matches('\0').rsplit('\0').next().unwrap();
+        last.chars().skip(1).collect()
+    }
+
+    /// The report of a delivery.
+    #[track_caller]
+    fn deliver(&mut self, recipient: &str) -> String {
+        self.order(recipient);
+        self.report()
+    }
+
+    /// The names in the Maildir.
+    fn names(&self) -> Vec<String> {
+        self.home.place().names("alias/Maildir/new")
+    }
+
+    /// The process that carried out a delivery.
+    fn process(name: &str) -> u32 {
+        name.split('.').nth(1).unwrap().split('_').next().unwrap().parse().unwrap()
+    }
+}
+
+fn runs(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+#[test]
+fn one_process_carries_out_what_comes_soon_and_then_ends() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    for recipient in ["a", "b", "c"] {
+        assert_eq!(spawner.deliver(recipient), "Kdid 1+0+0\n");
+    }
+    let names = spawner.names();
+    let process = Spawner::process(&names[0]);
+    let expected = [format!(".{process}."), format!(".{process}_2."), format!(".{process}_3.")];
+    let is_there = |part: &String| names.iter().any(|name| name.contains(part));
+    assert!(expected.iter().all(is_there), "{names:?}");
+    let text = |name: &String| spawner.home.place().text(format!("alias/Maildir/new/{name}"));
+    let recipients = ["a", "b", "c"].map(|recipient| format!("Delivered-To: {recipient}@a."));
+    assert!(recipients.iter().all(|line| names.iter().any(|name| text(name).contains(line))));
+    assert!(runs(process));
+    // it holds no folder meanwhile
+    assert_eq!(fs::read_link(format!("/proc/{process}/cwd")).unwrap(), Path::new("/"));
+    until(tests::LIMIT, "it has ended", || !runs(process));
+    assert_eq!(spawner.deliver("d"), "Kdid 1+0+0\n");
+    assert!(spawner.names().iter().any(|name| Spawner::process(name) != process));
+}
+
+#[test]
+fn those_who_are_busy_get_company() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("|sleep 1\n./Maildir/\n");
+    (0..30).for_each(|number| spawner.order(&format!("r{number}")));
+    assert_eq!(spawner.report(), "Kdid 1+0+1\n");
+    assert_eq!(spawner.names().len(), 30);
+    until(tests::LIMIT, "twenty wait, no more", || children(spawner.run.pid()) <= 20);
+}
+
+/// How many children a process has that are not dead.
+fn children(pid: i32) -> usize {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    list.split_whitespace().filter(|child| runs(child.parse().unwrap())).count()
+}
+
+#[test]
+fn more_than_a_hundred_deliveries_are_not_for_one() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    (0..101).for_each(|_| assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n"));
+    let mut processes: Vec<u32> =
+        spawner.names().iter().map(|name| Spawner::process(name)).collect();
+    processes.sort();
+    processes.dedup();
+    assert_eq!(processes.len(), 2);
+}
+
+#[test]
+fn other_instructions_have_a_process_of_their_own() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    let deeds =
+        "|echo \"$EXT $DEFAULT\" $(sed -n 's/^Subject: //p')\n./Maildir/\n./box\n&c@d.example\n";
+    spawner.home.write("alias/.qmail-more", deeds);
+    spawner.home.write("alias/.qmail-none", "|cd Maildir; umask 0; exit 100\n");
+    // names in the Maildir never meet
+    for _ in 0..10 {
+        let report = spawner.deliver("more");
+        assert!(report.starts_with("Kmore  hello\ndid 2+1+1\nqp "), "{report}");
+        assert_eq!(spawner.deliver("some"), "Kdid 1+0+0\n");
+        assert_eq!(spawner.deliver("none"), "D");
+    }
+    assert_eq!(spawner.names().len(), 20);
+    assert_eq!(spawner.home.numbers("todo").len(), 10);
+    let mbox = spawner.home.place().text("alias/box");
+    assert_eq!(mbox.matches("\nDelivered-To: more@a.example\n").count(), 10);
+    let mode = |name: &String| spawner.home.place().mode(format!("alias/Maildir/new/{name}"));
+    assert!(spawner.names().iter().all(|name| mode(name) == 0o600));
+}
+
+#[test]
+fn one_that_is_killed_is_told_and_replaced() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    // its child is the parent of the shell
+    let kill = "|kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)\n";
+    spawner.home.write("alias/.qmail-kill", kill);
+    assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
+    assert_eq!(spawner.deliver("kill"), "Zqmail-local crashed.\n");
+    assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
+    // while it waits
+    let processes: Vec<u32> = spawner.names().iter().map(|name| Spawner::process(name)).collect();
+    for process in processes.into_iter().filter(|process| runs(*process)) {
+        let pid = nix::unistd::Pid::from_raw(process as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+        until(tests::LIMIT, "it has gone", || !runs(process));
+    }
+    assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
+    // a child that is killed is one delivery, too
+    spawner.home.write("alias/.qmail-child", "|kill -9 $PPID\n");
+    let report = spawner.deliver("child");
+    assert_eq!(report, "ZAack, child crashed. (#4.3.0)\n");
+}
+
+#[test]
+fn another_qmail_local_counts_from_the_next_delivery_on() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
+    let process = Spawner::process(&spawner.names()[0]);
+    spawner.home.script("qmail-local", "echo \"$4 for $6\"");
+    assert_eq!(spawner.deliver("b"), "Kb for b\n");
+    until(tests::LIMIT, "the old one has ended", || !runs(process));
+}
+
+/// A qmail-local of a user who has taken ours over. It runs as that user and can only say
+/// something of his deliveries.
+fn taken_over(spawner: &Spawner, script: &str) {
+    spawner.home.script("qmail-local", &format!("# {MARK}\n{script}"));
+}
+
+#[test]
+fn one_that_goes_wrong_holds_up_nothing() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    taken_over(&spawner, "exec <&- >&-; sleep 2; exit 111");
+    let before = ticks(spawner.run.pid());
+    assert_eq!(spawner.deliver("a"), "Z");
+    let spent = ticks(spawner.run.pid()) - before;
+    assert!(spent < TICKS / 2, "{spent} ticks were spent on waiting");
+    taken_over(&spawner, "printf '\\0\\0\\0' >&0; printf '\\0' >&0; sleep 1");
+    assert_eq!(spawner.deliver("a"), "K");
+    taken_over(&spawner, "exit 100");
+    assert_eq!(spawner.deliver("a"), "D");
+    taken_over(&spawner, "kill -9 $$");
+    assert_eq!(spawner.deliver("a"), "Zqmail-local crashed.\n");
+}
+
+/// The processor time of a process.
+fn ticks(pid: i32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
+    [12, 13].map(|at| fields[at].parse::<u64>().unwrap()).iter().sum()
+}
