@@ -178,6 +178,25 @@ fn one_that_is_killed_is_told_and_replaced() {
 }
 
 #[test]
+fn a_long_address_has_a_process_of_its_own() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    let recipient = "a".repeat(20_000);
+    for recipient in ["a", &recipient, "b"] {
+        assert_eq!(spawner.deliver(recipient), "Kdid 1+0+0\n");
+    }
+    let names = spawner.names();
+    let shared = |name: &String| name.contains("_2.");
+    assert_eq!(
+        (names.len(), names.iter().filter(|name| shared(name)).count()),
+        (3, 1),
+        "{names:?}"
+    );
+}
+
+#[test]
 fn another_qmail_local_counts_from_the_next_delivery_on() {
     if original() {
         return; // The others start a process for each.

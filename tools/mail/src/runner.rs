@@ -32,6 +32,13 @@ const STAY: Duration = Duration::from_secs(5);
 /// How many of them may wait.
 const WAITING: usize = 20;
 
+/// The packet for a delivery. `None`: the words are too long for one.
+pub fn packet(words: &Words) -> Option<Vec<u8>> {
+    let packet =
+        words.iter().flat_map(|word| [word.as_bytes(), b"\0"]).collect::<Vec<_>>().concat();
+    (packet.len() <= PACKET).then_some(packet)
+}
+
 /// One that works, or waits.
 pub struct Runner {
     /// Its process.
@@ -54,18 +61,10 @@ impl Runner {
         Ok(Runner { pid: start(theirs.as_fd())?, socket, owner, deliveries: 0, mute: false })
     }
 
-    /// Has it carry out a delivery. Fails if it has gone, or if the words are too long.
-    pub fn order(&mut self, words: &Words, message: BorrowedFd, out: BorrowedFd) -> io::Result<()> {
-        let mut packet = Vec::new();
-        for word in words {
-            packet.extend_from_slice(word.as_bytes());
-            packet.push(0);
-        }
-        if packet.len() > PACKET {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+    /// Has it carry out a delivery. Fails if it has gone.
+    pub fn order(&mut self, packet: &[u8], message: BorrowedFd, out: BorrowedFd) -> io::Result<()> {
         self.deliveries += 1;
-        socket::send_with(self.socket.as_fd(), &packet, [message, out])
+        socket::send_with(self.socket.as_fd(), packet, [message, out])
     }
 
     /// What can be read when it has done so. `None`: it will say no more.

@@ -143,7 +143,7 @@ type Result<T> = std::result::Result<T, u8>;
 
 impl Local {
     /// Has a qmail-local begin that stays for a moment, if it is ours and nobody has to be asked
-    /// who the user is. `None`: it cannot be; why, comes out on the longer way.
+    /// who the user is. `None`: there is none, and a child of its own finds out why if that matters.
     fn begin_by_runner(
         &mut self,
         order: &Order,
@@ -163,9 +163,9 @@ impl Local {
             return None;
         }
         let owner = (who.uid, who.gid);
-        let words = self.words(order, who);
+        let packet = runner::packet(&self.words(order, who))?;
         while let Some(mut runner) = waiting.take(owner) {
-            if runner.order(&words, message, output).is_ok() {
+            if runner.order(&packet, message, output).is_ok() {
                 return Some(runner);
             }
         }
@@ -176,7 +176,7 @@ impl Local {
             })
         };
         let mut runner = Runner::new(owner, start).ok()?;
-        runner.order(&words, message, output).ok()?;
+        runner.order(&packet, message, output).ok()?;
         Some(runner)
     }
 
