@@ -5,11 +5,10 @@
 //! by NUL, with two descriptors, the message and the output. It answers with a packet of one byte:
 //! the exit code that a qmail-local of its own would have had. It ends when the socket is closed.
 
-use base::sys::fd;
-use base::sys::socket;
 use base::sys::wait::{Pid, Status};
+use base::sys::{fd, signal, socket};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::{Duration, Instant};
@@ -47,7 +46,7 @@ pub struct Runner {
     /// The user and group whose deliveries it carries out.
     owner: (u32, u32),
     deliveries: u32,
-    /// It has closed its end, and has ended, or will.
+    /// Nothing more is heard of it: it has ended, or will.
     mute: bool,
 }
 
@@ -72,15 +71,18 @@ impl Runner {
         (!self.mute).then(|| self.socket.as_fd())
     }
 
-    /// How the delivery has ended, if it has.
+    /// How the delivery has ended, if it has. What cannot be heard is a crash.
     pub fn answer(&mut self) -> Option<Status> {
         let mut code = [0];
-        match socket::receive_now(self.socket.as_fd(), &mut code) {
-            Ok(1) => return Some(Status(i32::from(code[0]) << 8)),
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
-            _ => self.mute = true,
+        match socket::receive_now(self.socket.as_fd(), &mut code).map_err(|why| why.kind()) {
+            Ok(1) => Some(Status(i32::from(code[0]) << 8)),
+            Err(ErrorKind::WouldBlock) => None,
+            heard => {
+                self.mute = true;
+                let closed = matches!(heard, Ok(_) | Err(ErrorKind::ConnectionReset));
+                (!closed).then_some(Status(signal::KILL))
+            }
         }
-        None
     }
 }
 
@@ -92,7 +94,7 @@ pub fn next_order(socket: BorrowedFd) -> io::Result<Option<(Words, [OwnedFd; 2])
     let mut word = || words.next().map(|word| OsString::from_vec(word.to_vec()));
     let mut all = Words::default();
     for place in &mut all {
-        *place = word().ok_or(io::ErrorKind::InvalidData)?;
+        *place = word().ok_or(ErrorKind::InvalidData)?;
     }
     Ok(Some((all, given)))
 }
@@ -115,7 +117,7 @@ impl Runners {
 
     /// Lets one wait that has done its work.
     pub fn give(&mut self, runner: Runner) {
-        if runner.deliveries < DELIVERIES {
+        if runner.deliveries < DELIVERIES && !runner.mute {
             self.0.push((runner, Instant::now()));
         }
         if self.0.len() > WAITING {
