@@ -42,7 +42,10 @@ impl Server {
         script: &str,
     ) -> Server {
         let group = Group::new(name);
-        let child = group.command(script).spawn().unwrap();
+        // as a service has it: what cargo and a shell pass on is kilobytes in every process
+        let mut command = group.command(script);
+        command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+        let child = command.spawn().unwrap();
         let smtpd = "";
         let server = Server { name, port, folder, busy: vec![], inject, smtpd, group, child };
         let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
