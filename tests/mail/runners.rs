@@ -3,7 +3,7 @@
 use crate::installation::{Installation, installation};
 use std::fs;
 use std::path::Path;
-use tests::{Running, original, start, until};
+use tests::{Running, original, ran, redirected, start, until};
 
 /// What qmail-lspawn looks for in a qmail-local.
 const MARK: &str = "qmail-local -w: takes orders of qmail-lspawn, form 1";
@@ -239,4 +239,19 @@ fn ticks(pid: i32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split(' ').collect();
     [12, 13].map(|at| fields[at].parse::<u64>().unwrap()).iter().sum()
+}
+
+#[test]
+fn orders_come_over_a_socket_alone() {
+    if original() {
+        return; // It is ours.
+    }
+    let home = installation();
+    let ask = |redirection: &str| {
+        let mut local = home.program("qmail-local");
+        ran(&redirected(redirection, local.arg("-w")).output().unwrap())
+    };
+    let said = |text: &str| (Some(111), String::new(), format!("qmail-local: fatal: {text}\n"));
+    assert_eq!(ask("</dev/null"), said("unable to read an order: not a socket"));
+    assert_eq!(ask("<&-"), said("unable to keep the socket: file descriptor not open"));
 }
