@@ -27,9 +27,9 @@ impl Manager {
     /// again until it can, or until we are told to stop.
     pub fn load(&mut self, signals: &Signals) {
         // First what is new: a message that leaves `todo` meanwhile is doubtful, not forgotten.
-        let mut new = HashSet::new();
+        let mut new = Numbers::default();
         self.persist("todo", signals, |_| {
-            new = numbers("todo")?;
+            new = Numbers::of("todo")?;
             Ok(())
         });
         for folder in 0..self.paths.split {
@@ -54,28 +54,33 @@ impl Manager {
 
     /// Loads the messages in one folder of `info`. The time of a file of recipients says when the
     /// next try is. Of a message that is still new, only `todo/N` counts.
-    fn load_folder(&mut self, folder: u64, new: &HashSet<u64>) -> io::Result<()> {
+    fn load_folder(&mut self, folder: u64, new: &Numbers) -> io::Result<()> {
         let now = clock::seconds();
-        let mut found = numbers(&format!("info/{folder}"))?;
-        found.retain(|message| self.can_be_delivered(*message));
-        let mut idle: HashSet<u64> = found.difference(new).copied().collect();
+        let texts = Numbers::of(&format!("mess/{folder}")).unwrap_or_default();
+        let mut found = Numbers::of(&format!("info/{folder}"))?;
+        found.retain(|message| texts.contain(message) || self.can_be_delivered(message));
         let mut tries = Vec::new();
         for side in Side::BOTH {
             for entry in files::entries(format!("{}/{folder}", side.name()))? {
                 let entry = entry?;
                 let message = paths::number(entry.file_name().as_bytes());
-                let message = message.filter(|n| found.contains(n) && !new.contains(n));
+                let message = message.filter(|n| found.contain(*n) && !new.contain(*n));
                 let Some(message) = message else { continue };
                 let time = entry.metadata().map_or(now + SYSTEM_FAILURE, |about| changed(&about));
                 tries.push((side, time, message));
-                idle.remove(&message);
             }
         }
+        let waiting = Numbers::sorted(tries.iter().map(|(_, _, message)| *message).collect());
         for (side, time, message) in tries {
             self.channels[side as usize].schedule.add(time, message);
         }
-        idle.into_iter().for_each(|message| self.finishing.add(now, message));
-        self.todo.doubtful.extend(found.intersection(new));
+        for message in found.iter() {
+            if new.contain(message) {
+                self.todo.doubtful.insert(message);
+            } else if !waiting.contain(message) {
+                self.finishing.add(now, message);
+            }
+        }
         Ok(())
     }
 
@@ -134,13 +139,35 @@ impl Manager {
     }
 }
 
-/// The message numbers in a folder.
-fn numbers(folder: &str) -> io::Result<HashSet<u64>> {
-    let mut found = HashSet::new();
-    for entry in files::entries(folder)? {
-        found.extend(paths::number(entry?.file_name().as_bytes()));
+/// The message numbers in a folder: sorted, as a set of 100,000 is slow to make and thrice as large.
+#[derive(Default)]
+struct Numbers(Vec<u64>);
+
+impl Numbers {
+    fn of(folder: &str) -> io::Result<Numbers> {
+        let mut found = Vec::new();
+        for entry in files::entries(folder)? {
+            found.extend(paths::number(entry?.file_name().as_bytes()));
+        }
+        Ok(Numbers::sorted(found))
     }
-    Ok(found)
+
+    fn sorted(mut numbers: Vec<u64>) -> Numbers {
+        numbers.sort_unstable();
+        Numbers(numbers)
+    }
+
+    fn contain(&self, message: u64) -> bool {
+        self.0.binary_search(&message).is_ok()
+    }
+
+    fn retain(&mut self, keep: impl Fn(u64) -> bool) {
+        self.0.retain(|message| keep(*message));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
 }
 
 /// Whether there is certainly no such file.
