@@ -5,6 +5,7 @@ use crate::place::{Place, run, uid};
 use crate::server::Out;
 use crate::table::verdict;
 use std::fs::{self, File, FileTimes};
+use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 use tests::as_user;
@@ -36,15 +37,29 @@ pub fn read(place: &Place, rounds: usize) {
             program.arg(&maildir).stdin(File::open(folder.join("commands")).unwrap());
             let ids = uid("box") as u32;
             let begun = Instant::now();
-            let output = as_user(ids, ids, program.stderr(Stdio::inherit())).output().unwrap();
+            let mut child = as_user(ids, ids, program.stdout(Stdio::piped())).spawn().unwrap();
+            let answers = pluses(child.stdout.take().unwrap());
+            assert!(child.wait().unwrap().success());
             let seconds = begun.elapsed().as_secs_f64();
-            let ok = output.stdout.split(|byte| *byte == b'\n').filter(|l| l.starts_with(b"+OK"));
-            assert_eq!(ok.count(), commands.lines().count() + 2, "{name}");
+            assert_eq!(answers, commands.lines().count() + 2, "{name}");
             seconds
         }));
         println!("{name}: {seconds:.3} s, {}", verdict(&bar.to_string(), seconds <= bar));
     }
     fs::remove_dir_all(folder).unwrap();
+}
+
+/// How many answers are yes: nothing else that is sent has a plus. Keeping it all would be half of
+/// what is measured.
+fn pluses(mut from: impl Read) -> usize {
+    let mut block = vec![0; 1 << 16];
+    let mut found = 0;
+    loop {
+        match from.read(&mut block).unwrap() {
+            0 => return found,
+            count => found += memchr::memchr_iter(b'+', &block[..count]).count(),
+        }
+    }
 }
 
 fn median(times: impl Iterator<Item = f64>) -> f64 {

@@ -157,11 +157,15 @@ impl Session<'_, '_> {
         };
         self.client.say(OK)?;
         let mut encoder = Encoder::new(lines);
+        let mut left = self.mail.all()[place].size;
         while !encoder.is_full() {
             // Less than a block is not the end yet: a read may give any part of what there is.
-            match fd::read(file.as_fd(), &mut self.block)? {
-                0 => break,
-                count => self.client.say_with(|to| encoder.pass(&self.block[..count], to))?,
+            // What was the size of the file is the end if there was room for more.
+            let count = fd::read(file.as_fd(), &mut self.block)?;
+            self.client.say_with(|to| encoder.pass(&self.block[..count], to))?;
+            left = left.wrapping_sub(count as u64);
+            if count == 0 || (left == 0 && count < self.block.len()) {
+                break;
             }
         }
         self.client.say_with(|to| encoder.end(to))
