@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 use tests::{LIMIT, Random, ran, redirected, root, shown, skip, start, until};
 
 /// The exit code alone; nothing must be said.
@@ -276,10 +277,14 @@ fn the_trigger_gets_one_byte_and_need_not_be_there() {
     let trigger = home.join("queue/lock/trigger");
     let mut options = fs::OpenOptions::new();
     let mut reader = options.read(true).custom_flags(libc::O_NONBLOCK).open(&trigger).unwrap();
+    reader.set_times(fs::FileTimes::new().set_modified(SystemTime::UNIX_EPOCH)).unwrap();
     home.send("x\n", "a@b", &["c@d"]);
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes.len(), 1);
+    // Or it would wait for a journal.
+    let noted = reader.metadata().unwrap().modified().unwrap() != SystemTime::UNIX_EPOCH;
+    assert_eq!(noted, tests::original());
     fs::remove_file(&trigger).unwrap();
     home.send("x\n", "a@b", &["c@d"]);
 }

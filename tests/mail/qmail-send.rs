@@ -2,7 +2,8 @@
 
 use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, Order, REMOTE, connected, sending, sending_uncleaned};
-use std::fs::{self, FileTimes};
+use std::fs::{self, File, FileTimes};
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 use tests::{LIMIT, shown, until};
@@ -73,6 +74,26 @@ fn a_message_that_comes_later_pulls_the_trigger() {
         assert_eq!(sending.answer(LOCAL, "K"), format!("{n}@a.example"));
     }
     home.wait_empty();
+}
+
+#[test]
+fn whoever_keeps_the_trigger_pulled_does_not_keep_us_busy() {
+    let home = installation();
+    let mut sending = sending(&home);
+    let trigger = home.join("queue/lock/trigger");
+    let mut slow = File::options().write(true).open(trigger).unwrap();
+    slow.write_all(b"\0").unwrap();
+    home.send("text\n", "", &["you@a.example"]);
+    assert_eq!(sending.answer(LOCAL, "K"), "you@a.example");
+    home.wait_empty();
+    let ran = || fs::read_to_string(format!("/proc/{}/schedstat", sending.run.pid())).unwrap();
+    let (mut before, mut still) = (String::new(), 0);
+    until(LIMIT, "it rests", || {
+        let now = ran();
+        still = if now == before { still + 1 } else { 0 };
+        before = now;
+        still == 100
+    });
 }
 
 #[test]

@@ -10,11 +10,12 @@ use super::manager::Manager;
 use super::rewrite::{Rules, Side};
 use super::trouble::later;
 use base::files;
-use base::sys::clock;
+use base::sys::{clock, fd};
 use queue::paths::{self, Paths};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -152,8 +153,8 @@ impl Todo {
     /// Begins to look. The trigger is opened anew before, so that a message which comes meanwhile
     /// pulls it again.
     fn look(&mut self, now: u64) {
-        // Closed first: only without a reader does the FIFO forget what was written to it, and a
-        // byte that stays would wake us for ever.
+        // Closed first: without a reader and a writer the FIFO forgets what was written to it, and
+        // that a writer has gone.
         self.trigger = None;
         self.trigger = open_trigger();
         self.next = now + INTERVAL;
@@ -187,7 +188,13 @@ impl Todo {
 fn open_trigger() -> Option<File> {
     let file = files::open_read(Path::new("lock/trigger")).ok()?;
     // Anything else could always be read.
-    file.metadata().is_ok_and(|about| about.file_type().is_fifo()).then_some(file)
+    if !file.metadata().is_ok_and(|about| about.file_type().is_fifo()) {
+        return None;
+    }
+    // A writer may be slow to close: its write waits until the file system has committed the time
+    // of it. A byte that stays meanwhile would have us look over and over.
+    let _ = fd::read(file.as_fd(), &mut [0; 512]);
+    Some(file)
 }
 
 impl Manager {

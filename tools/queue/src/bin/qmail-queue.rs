@@ -254,7 +254,7 @@ impl Buffer {
 /// Pulls the trigger. If nobody waits, or the pipe is full, there is no need to.
 fn wake_sender() {
     if let Ok(trigger) = files::open_write(Path::new("lock/trigger")) {
-        let _ = fd::write(trigger.as_fd(), b"\0");
+        let _ = fd::ring(trigger.as_fd());
     }
 }
 
