@@ -210,6 +210,13 @@ pub fn end_output(socket: BorrowedFd) -> io::Result<()> {
     check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) }).map(drop)
 }
 
+/// Hears nothing more, whoever else holds the socket. The other way goes on. Whoever writes at the
+/// other end of a [`pair`] is told.
+pub fn end_input(socket: BorrowedFd) -> io::Result<()> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RD) }).map(drop)
+}
+
 /// The number of a network interface, for addresses that hold on one link only.
 pub fn interface(name: &[u8]) -> Option<u32> {
     let name = std::ffi::CString::new(name).ok()?;

@@ -68,6 +68,16 @@ impl End {
             let _ = socket::end_output(self.fd.as_fd());
         }
     }
+
+    /// Tells the other end that nobody listens, which a socket does not say by itself while it is
+    /// open for the other way. Who waits for room hears it when there is some: what was not read
+    /// yet is forgotten, and the other end of a socket pair cannot add to it any more.
+    pub fn refuse(self) {
+        if self.kind == Kind::Socket && socket::end_input(self.fd.as_fd()).is_ok() {
+            let mut room = [0; PIECE];
+            while matches!(socket::receive_now(self.fd.as_fd(), &mut room), Ok(1..)) {}
+        }
+    }
 }
 
 impl AsFd for End {

@@ -317,8 +317,14 @@ impl Pump {
         match later(self.tls.write_tls(to)) {
             Ok(None) => {}
             Ok(Some(_)) => self.moved = Instant::now(),
-            // The other end listens no more: the program finds out by writing.
-            Err(_) => (self.wire_to, self.plain_from) = (None, None),
+            // The other end listens no more: the program finds out by writing, even while it hears
+            // nothing because it writes.
+            Err(_) => {
+                self.wire_to = None;
+                if let Some(from) = self.plain_from.take() {
+                    from.refuse();
+                }
+            }
         }
     }
 }
@@ -329,9 +335,11 @@ mod tests {
     use crate::tls::testing;
     use ::tests::Random;
     use base::sys::fd;
-    use base::sys::socket::pair;
+    use base::sys::poll::writable;
+    use base::sys::socket::{pair, send_now};
     use std::fs::File;
     use std::net::Shutdown;
+    use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
     use std::thread::{JoinHandle, spawn};
 
@@ -418,6 +426,32 @@ mod tests {
         drop(output);
         assert_eq!(client.join().unwrap(), b"hello");
         assert_eq!(server.join().unwrap(), Ok(()));
+    }
+
+    /// A program on a socket, who waits for room as its client does, until that one has gone.
+    #[test]
+    fn who_writes_to_nobody_is_told() {
+        let ((ours, theirs), (plain, program)) = (pair().unwrap(), pair().unwrap());
+        let server = spawn(move || {
+            let mut tls = Connection::from(testing::server());
+            let mut wire = Ends::socket(ours).unwrap();
+            handshake(&mut tls, &mut wire, LIMIT)?;
+            pump(tls, wire, Ends::socket(plain).unwrap(), LIMIT)
+        });
+        let program = spawn(move || {
+            // as programs wait: by poll, which does not tell of this end alone
+            let room = || writable(program.as_fd(), LIMIT).unwrap();
+            while room() && send_now(program.as_fd(), &[b'x'; 4096]).is_ok() {}
+            room()
+        });
+        let mut theirs = UnixStream::from(theirs);
+        theirs.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        let mut tls = testing::client();
+        let mut all = rustls::Stream::new(&mut tls, &mut theirs);
+        while all.write_all(&[b'x'; 4096]).is_ok() {}
+        drop(theirs);
+        assert!(program.join().unwrap());
+        server.join().unwrap().unwrap();
     }
 
     #[test]
