@@ -1,6 +1,7 @@
 //! Tests of the whole: real mail through real services, started as users start them.
 
 mod bad_input;
+mod cut_off;
 mod demo;
 mod in_home;
 mod inetd;
