@@ -1,7 +1,13 @@
-//! qmail-popup on pipes, with scripts that check passwords.
+//! qmail-popup on pipes and on connections, with scripts that check passwords.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::Command;
-use tests::{LIMIT, Random, Scratch, fed, program, ran, redirected, scratch, shown, start, until};
+use tests::{
+    LIMIT, Random, Running, Scratch, fed, listener, program, ran, redirected, scratch, shown,
+    start, start_on, until,
+};
 
 /// Writes what it is given to `given`.
 const KEEP: &str = "tr '\\000' '|' <&3 >given; echo serving\n";
@@ -18,12 +24,44 @@ fn popup(place: &Scratch) -> Command {
     command
 }
 
+/// A session on a connection.
+fn connected(place: &Scratch) -> (Running, TcpStream) {
+    let (listener, port) = listener();
+    let client = tests::connect(port);
+    let server = OwnedFd::from(listener.accept().unwrap().0);
+    (start_on(server, &mut redirected(">&0", &popup(place))), client)
+}
+
+/// All that is said to this input on a connection. The session must end with 1.
+#[track_caller]
+fn said_on_connection(place: &Scratch, input: &[u8]) -> String {
+    let (session, mut client) = connected(place);
+    // a session may end before it has heard all
+    let _ = client.write_all(input).and_then(|()| client.shutdown(Shutdown::Write));
+    let mut said = Vec::new();
+    let _ = client.read_to_end(&mut said);
+    let (code, _, err) = ran(&session.finish(LIMIT));
+    assert_eq!((code, err), (Some(1), String::new()));
+    shown(&said)
+}
+
 /// What is answered after the greeting (LF stands for CR LF, in the answers too). It must end
-/// with 1, and say nothing else.
+/// with 1, and say nothing else, and the same on pipes as on a connection.
 #[track_caller]
 fn replies(place: &Scratch, commands: &str) -> String {
-    let (code, out, err) = ran(&fed(&mut popup(place), commands.replace('\n', "\r\n")));
+    let commands = commands.replace('\n', "\r\n");
+    let (code, out, err) = ran(&fed(&mut popup(place), &commands));
     assert_eq!((code, err), (Some(1), String::new()));
+    let by_pipe = after_greeting(&out);
+    if !tests::original() {
+        let by_connection = said_on_connection(place, commands.as_bytes());
+        assert_eq!(after_greeting(&by_connection), by_pipe);
+    }
+    by_pipe
+}
+
+#[track_caller]
+fn after_greeting(out: &str) -> String {
     let out = out.replace("\r\n", "\n");
     let (greeting, rest) = out.split_once('\n').unwrap();
     let unique = greeting.strip_prefix("+OK <").unwrap().strip_suffix("@mail.example>").unwrap();
@@ -165,6 +203,21 @@ fn the_password_is_in_no_memory_while_the_program_runs() {
     let mut session = start(&mut popup(&place));
     session.write("USER joe\r\nPASS correct-horse-battery\r\n");
     session.wait_out("up\n");
+    assert_forgotten(&session);
+    let (session, mut client) = connected(&place);
+    client.write_all(b"USER joe\r\nPASS correct-horse-battery\r\nSTAT\r\n").unwrap();
+    let mut said = Vec::new();
+    while !shown(&said).contains("up\nSTAT\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        said.extend(byte);
+    }
+    assert_forgotten(&session);
+}
+
+/// The password of a session that goes on is nowhere in its memory.
+#[track_caller]
+fn assert_forgotten(session: &Running) {
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", session.pid())).unwrap();
     let Ok(memory) = std::fs::File::open(format!("/proc/{}/mem", session.pid())) else {
         return tests::skip("may not look into the program's memory");
@@ -194,6 +247,8 @@ fn any_input_before_a_login_is_answered() {
         let bad = random.damaged(b"NOOP\r\nCAPA\r\nUSER joe\r\nPASS secret\r\nQUIT\r\n");
         let (code, out, err) = ran(&fed(&mut popup(&place), &bad));
         assert_eq!((case, code, &*err), (case, Some(1), ""), "{}", shown(&bad));
+        let by_connection = said_on_connection(&place, &bad);
+        assert_eq!(after_greeting(&by_connection), after_greeting(&out), "{}", shown(&bad));
         let lines = out.lines().filter(|line| line.starts_with("+OK") || line.starts_with("-ERR"));
         assert!(lines.count() <= 1 + bad.iter().filter(|byte| **byte == b'\n').count());
     }

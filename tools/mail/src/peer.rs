@@ -1,6 +1,6 @@
 //! A connection to a stranger: every wait for him has a limit.
 
-use base::sys::{fd, poll};
+use base::sys::{fd, poll, socket};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -55,6 +55,27 @@ impl<'a> Peer<'a> {
     /// Waits until something can be read.
     pub fn wait_to_read(&self) -> io::Result<()> {
         self.wait(poll::readable, self.from)
+    }
+
+    /// Whether what comes can be looked at before it is read.
+    pub fn can_peek(&self) -> bool {
+        socket::is_stream(self.from)
+    }
+
+    /// Waits for something, and gives what is there without reading it.
+    pub fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.wait_to_read()?;
+            let done = socket::peek_now(self.from, into);
+            if !not_yet(&done) {
+                return done;
+            }
+        }
+    }
+
+    /// Reads what is there. Without anything it does not wait, but fails.
+    pub fn read_now(&self, into: &mut [u8]) -> io::Result<usize> {
+        socket::receive_now(self.from, into)
     }
 
     /// Waits until reading or writing is possible.

@@ -88,6 +88,11 @@ pub fn is_socket(fd: BorrowedFd) -> bool {
     get(fd, libc::SO_TYPE).is_ok()
 }
 
+/// Whether the descriptor is a socket whose bytes come one after the other, as TCP's do.
+pub fn is_stream(fd: BorrowedFd) -> bool {
+    get(fd, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
+}
+
 /// Two stream sockets, connected to each other and closed at exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     pair_of(libc::SOCK_STREAM)
@@ -176,11 +181,20 @@ impl Control {
 
 /// One read that does not wait, whatever the flags of the file say, which others may share.
 pub fn receive_now(socket: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    receive(socket, into, libc::MSG_DONTWAIT)
+}
+
+/// The same, but what is read is still there for the next who reads.
+pub fn peek_now(socket: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
+    receive(socket, into, libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+fn receive(socket: BorrowedFd, into: &mut [u8], how: i32) -> io::Result<usize> {
     loop {
         // SAFETY: the kernel writes at most into.len() bytes into the slice.
         let count = unsafe {
             let into_at = into.as_mut_ptr().cast();
-            libc::recv(socket.as_raw_fd(), into_at, into.len(), libc::MSG_DONTWAIT)
+            libc::recv(socket.as_raw_fd(), into_at, into.len(), how)
         };
         match usize::try_from(count).map_err(|_| io::Error::last_os_error()) {
             Err(why) if why.raw_os_error() == Some(libc::EINTR) => {}

@@ -44,7 +44,7 @@ fn run(words: Args) -> Result<Code> {
     let open = fd::is_open(0) && fd::is_open(1);
     if open && signal::ignore(signal::PIPE).is_ok() {
         let peer = Peer::new(fd::STDIN, fd::STDOUT, PATIENCE).lasting(LIFETIME);
-        let mut client = Conversation::byte_by_byte(peer);
+        let mut client = Conversation::to_hand_over(peer);
         let _ = serve(&words, &mut client).and_then(|()| client.flush());
     }
     Err(Die::silent(OVER))
@@ -75,7 +75,7 @@ fn serve(words: &Args, client: &mut Conversation) -> io::Result<()> {
         }
         let (verb, argument) = command::parse(&line);
         match verb {
-            Verb::Quit => return client.say(OK),
+            Verb::Quit => return client.say(OK).and_then(|()| client.end()),
             Verb::Noop => client.say(OK)?,
             Verb::Capa => client.say(CAPABILITIES)?,
             Verb::User if argument.is_empty() => client.say(&no(SYNTAX))?,
@@ -87,7 +87,9 @@ fn serve(words: &Args, client: &mut Conversation) -> io::Result<()> {
                 Ok([user, secret]) => {
                     let mut words = [user, b"\0", secret, b"\0", &unique, b"\0"].concat();
                     wipe(&mut line);
-                    return log_in(child, &mut words).or_else(|why| client.say(&no(why)));
+                    client.hand_over()?;
+                    let refused = |why: &str| client.say(&no(why)).and_then(|()| client.end());
+                    return log_in(child, &mut words).or_else(refused);
                 }
                 Err(why) => client.say(&no(why))?,
             },
