@@ -4,7 +4,7 @@ use crate::services::{Services, services};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tests::{LIMIT, fed, original, ran, root, skip, start, tree, until};
+use tests::{LIMIT, fed, original, program, ran, root, skip, start, tree, until};
 
 /// Servers that a system may not have. Their stand-ins say that they run, and stay.
 const SERVERS: [&str; 4] = ["sshd", "dnscache", "nginx", "cron"];
@@ -73,6 +73,9 @@ fn every_example_comes_up_and_logs() {
     if !in_network(&place, "true").status().is_ok_and(|status| status.success()) {
         return skip("needs namespaces");
     }
+    if ran(&fed(program("confine").args(["-r", "/", "true"]), "")).0 != Some(0) {
+        return skip("needs Landlock");
+    }
     let svscan = start(&mut in_network(&place, "ip link set lo up && exec svscan service"));
     let folders: Vec<String> = names().iter().map(|name| format!("service/{name}")).collect();
     until(LIMIT, "all are supervised", || {
@@ -85,6 +88,8 @@ fn every_example_comes_up_and_logs() {
         until(LIMIT, &format!("a log in {folder}"), || {
             place.join(folder).join("log/main/current").exists()
         });
+        let logger = place.wait_name(&format!("{folder}/log"), "multilog");
+        assert_eq!(rights(logger), ["1", "2"], "{folder}");
     }
     place.wait_lines("service/daytime/log/main/current", 1);
     for name in SERVERS.iter().filter(|name| stands_in(name)) {
@@ -92,6 +97,15 @@ fn every_example_comes_up_and_logs() {
         let lines = place.wait_lines(&format!("service/{folder}/log/main/current"), 1);
         assert!(lines[0].contains(" a stand-in runs"), "{lines:?}");
     }
+}
+
+/// Whether a process may gain no privileges, and whether its system calls are filtered.
+fn rights(pid: i32) -> [String; 2] {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    ["NoNewPrivs:", "Seccomp:"].map(|name| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or_default().trim().to_owned()
+    })
 }
 
 /// The server is not installed.

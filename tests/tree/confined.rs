@@ -1,10 +1,12 @@
 //! The services of tools/mail/examples, whose programs are confined: mail goes through them, and
-//! what stands in a confined program's place cannot do what it is denied, not even as root.
+//! what stands in a confined program's place cannot do what it is denied, not even as root. So are
+//! the loggers of all examples.
 
 use crate::machine::{Disk, Machine};
 use crate::programs::text;
+use std::fs;
 use std::time::Duration;
-use tests::{ran, skip};
+use tests::{ran, skip, tree};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -80,12 +82,20 @@ fn mail_goes_through(machine: &Machine) {
 }
 
 /// A script, and the program of it that runs with no more rights than these.
-const PLACES: [(&str, &str); 4] = [
-    ("smtpd/run", "tcpserver"),
-    ("smtps/run", "tcpserver"),
-    ("qmail/remote", "/var/qmail/bin/qmail-remote"),
-    ("smtpd/log/run", "multilog"),
+const PLACES: [(&str, &str); 3] = [
+    ("tools/mail/examples/smtpd/run", "tcpserver"),
+    ("tools/mail/examples/smtps/run", "tcpserver"),
+    ("tools/mail/examples/qmail/remote", "/var/qmail/bin/qmail-remote"),
 ];
+
+/// The script of each logger.
+fn loggers() -> Vec<String> {
+    let services = ["tools/mail/examples", "supervise/examples"].into_iter().flat_map(|folder| {
+        let services = fs::read_dir(tree().join(folder)).unwrap().map(Result::unwrap);
+        services.map(move |service| format!("{folder}/{}", service.file_name().display()))
+    });
+    services.map(|service| format!("{service}/log/run")).collect()
+}
 
 /// What is tried there, and what is heard.
 const TRIES: [(&str, &str); 9] = [
@@ -114,9 +124,9 @@ const TRIES_OF_A_LOGGER: [(&str, &str); 2] = [
 
 /// The words of a script from `confine` to this program, without it.
 fn confinement(script: &str, program: &str) -> String {
-    let text = text(format!("tools/mail/examples/{script}")).replace("\\\n", "");
-    let line =
-        text.lines().find(|line| !line.starts_with('#') && line.contains("confine ")).unwrap();
+    let text = text(script).replace("\\\n", "");
+    let line = text.lines().find(|line| !line.starts_with('#') && line.contains("confine "));
+    let line = line.unwrap_or_else(|| panic!("{script} confines nothing"));
     let (_, words) = line.split_once("confine ").unwrap();
     let (words, _) = words.split_once(&format!(" {program} ")).unwrap();
     words.to_owned()
@@ -125,11 +135,21 @@ fn confinement(script: &str, program: &str) -> String {
 /// Root himself, in the place of each of these programs, is denied everything that he tries.
 fn whoever_takes_their_place_is_denied(machine: &Machine) {
     let mut rows = Vec::new();
+    let mut denied = |confinement: &str, tries: &[(&str, &'static str)]| {
+        let tries = tries.iter().map(|(words, heard)| {
+            let words = format!("confine {confinement} {words}");
+            (words, *heard)
+        });
+        rows.extend(tries);
+    };
     for (script, program) in PLACES {
-        let logger: &[_] = if program == "multilog" { &TRIES_OF_A_LOGGER } else { &[] };
-        for (words, heard) in TRIES.iter().chain(logger) {
-            rows.push((format!("confine {} {words}", confinement(script, program)), heard));
-        }
+        denied(&confinement(script, program), &TRIES);
+    }
+    let loggers = loggers();
+    assert!(loggers.len() >= 8, "{loggers:?}");
+    for script in loggers {
+        denied(&confinement(&script, "multilog"), &TRIES);
+        denied(&confinement(&script, "multilog"), &TRIES_OF_A_LOGGER);
     }
     let script = r#"
         mkdir -p main /home/joe/env
