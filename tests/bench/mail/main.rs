@@ -5,7 +5,8 @@
 //! its messages at their end: one that is missing, or there twice, ends it. Rates are medians of
 //! interleaved rounds. They change with the machine and with what else it does; the ratios hold.
 //! Below "bar" stands what a ratio has to reach, and whether it does. `SHORT=1` is under a minute;
-//! `PARTS="relay disk"` is only what these words name.
+//! `PARTS="relay disk"` is only what these words name. `DISK=/mnt` has another disk measured than that
+//! of the tree: what a sync costs, with a journal or without, decides there.
 
 mod group;
 mod load;

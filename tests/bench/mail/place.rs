@@ -42,7 +42,7 @@ impl Place {
         Place::at("memory", true)
     }
 
-    /// Where the tree is: what the disk adds.
+    /// Where `$DISK` is, or the tree: what the disk adds.
     pub fn disk() -> Place {
         Place::at("disk", false)
     }
@@ -88,7 +88,8 @@ fn postfix_runs() -> bool {
 }
 
 fn disk() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-mail")
+    let folder = std::env::var_os("DISK").unwrap_or(env!("CARGO_TARGET_TMPDIR").into());
+    Path::new(&folder).join("bench-mail")
 }
 
 /// File systems, accounts, Postfix's libraries, and a network with nobody on it.
