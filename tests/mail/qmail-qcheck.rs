@@ -153,6 +153,17 @@ fn folders_and_special_files_that_are_missing_are_made() {
 }
 
 #[test]
+fn a_table_of_time_outs_that_is_too_short_is_filled() {
+    let home = prepared();
+    qcheck(&home, &["-N"]);
+    home.write("queue/lock/tcpto", [1; 32]).place().chmod("queue/lock/tcpto", 0o644);
+    let said = (Some(0), "lock/tcpto: too short: filled\n".into(), String::new());
+    assert_eq!(qcheck(&home, &["-N"]), said);
+    let table = home.place().read("queue/lock/tcpto");
+    assert_eq!((&table[..32], &table[32..]), (&[1; 32][..], &[0; 992][..]));
+}
+
+#[test]
 fn a_running_system_is_looked_at_but_not_touched() {
     let home = prepared();
     qcheck(&home, &["-N"]);

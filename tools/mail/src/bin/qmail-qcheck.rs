@@ -11,6 +11,7 @@ use base::sys::ids::User;
 use base::sys::{fd, lock, umask};
 use base::{Args, Code, Die, Result, Unable};
 use mail::queue_files::{FOLDERS, Found, Move, list, part, settle, split, stray};
+use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use queue::home;
@@ -32,7 +33,7 @@ const USAGE: &str = "qmail-qcheck [ -nN ]";
 const LOST: &str = "lost";
 
 /// Bytes of `lock/tcpto`.
-const TCPTO: usize = 1024;
+const TCPTO: u64 = 1024;
 
 fn run(words: Args) -> Result<Code> {
     let mut opts = Opts::new(words, "nN", USAGE);
@@ -121,13 +122,16 @@ impl Check {
         }
         for (name, mode) in [("sendmutex", 0o600), ("tcpto", 0o644), ("trigger", 0o622)] {
             let path = Path::new("lock").join(name);
-            let about = fs::symlink_metadata(&path);
-            let fine = match name {
-                "trigger" => about.is_ok_and(|about| about.file_type().is_fifo()),
-                _ => about.is_ok_and(|about| about.is_file()),
+            let wrong = match fs::symlink_metadata(&path) {
+                Ok(about) if name == "trigger" && about.file_type().is_fifo() => None,
+                Ok(about) if name == "tcpto" && about.is_file() && about.len() < TCPTO => {
+                    Some(("too short", "filled"))
+                }
+                Ok(about) if name != "trigger" && about.is_file() => None,
+                _ => Some(("missing", "made")),
             };
-            if !fine {
-                self.complain(&path, "missing", "made")?;
+            if let Some((wrong, repaired)) = wrong {
+                self.complain(&path, wrong, repaired)?;
                 if self.repair {
                     make_special(&path, mode).unable(format_args!("make {}", path.display()))?;
                 }
@@ -235,15 +239,17 @@ impl Check {
     }
 }
 
-/// A file of `lock` that is not there, or is something else.
+/// A file of `lock` that is not there, or is something else, or too short.
 fn make_special(path: &Path, mode: u32) -> std::io::Result<()> {
     if path.ends_with("trigger") {
         let _ = fs::remove_file(path);
         return Ok(mkfifo(path, Mode::from_bits_truncate(mode))?);
     }
+    // One that was made and not filled is filled.
     let mut file = OpenOptions::new();
-    let file = file.write(true).create_new(true).mode(mode).open(path)?;
-    fd::write_all(file.as_fd(), &vec![0; if path.ends_with("tcpto") { TCPTO } else { 0 }])
+    let file = file.write(true).create(true).truncate(false).custom_flags(OFlag::O_NOFOLLOW.bits());
+    let file = file.mode(mode).open(path)?;
+    if path.ends_with("tcpto") { file.set_len(TCPTO) } else { Ok(()) }
 }
 
 /// Moves files, in this order, and has their names on disk. What has the new name already stays:
