@@ -77,6 +77,9 @@ fn errors(call: c_long, file: Kind) -> &'static [Errno] {
         libc::SYS_fork | libc::SYS_vfork | libc::SYS_clone | libc::SYS_clone3 => &[EAGAIN, ENOMEM],
         libc::SYS_execve => &[ENOMEM, EIO],
         libc::SYS_mmap | libc::SYS_brk | libc::SYS_mremap | libc::SYS_mprotect => &[ENOMEM],
+        libc::SYS_accept | libc::SYS_accept4 => {
+            &[EMFILE, ENFILE, ENOMEM, ENOBUFS, ECONNABORTED, EAGAIN, EINTR]
+        }
         libc::SYS_connect => &[ECONNREFUSED, EINTR],
         libc::SYS_sendto | libc::SYS_recvfrom => &[ENOBUFS, EINTR],
         libc::SYS_wait4 | libc::SYS_waitid => &[EINTR],
@@ -115,7 +118,8 @@ pub fn named(call: c_long) -> String {
     name.map_or_else(|| format!("number {call}"), |(_, name)| (*name).to_owned())
 }
 
-const NAMES: [(c_long, &str); 46] = [
+const NAMES: [(c_long, &str); 51] = [
+    (libc::SYS_accept4, "accept4"),
     (libc::SYS_access, "access"),
     (libc::SYS_brk, "brk"),
     (libc::SYS_chdir, "chdir"),
@@ -125,7 +129,9 @@ const NAMES: [(c_long, &str); 46] = [
     (libc::SYS_close_range, "close_range"),
     (libc::SYS_connect, "connect"),
     (libc::SYS_dup2, "dup2"),
+    (libc::SYS_dup3, "dup3"),
     (libc::SYS_execve, "execve"),
+    (libc::SYS_fchmod, "fchmod"),
     (libc::SYS_fcntl, "fcntl"),
     (libc::SYS_flock, "flock"),
     (libc::SYS_fork, "fork"),
@@ -140,6 +146,7 @@ const NAMES: [(c_long, &str); 46] = [
     (libc::SYS_lseek, "lseek"),
     (libc::SYS_mkdir, "mkdir"),
     (libc::SYS_mmap, "mmap"),
+    (libc::SYS_mprotect, "mprotect"),
     (libc::SYS_munmap, "munmap"),
     (libc::SYS_newfstatat, "newfstatat"),
     (libc::SYS_open, "open"),
@@ -159,6 +166,7 @@ const NAMES: [(c_long, &str); 46] = [
     (libc::SYS_sync_file_range, "sync_file_range"),
     (libc::SYS_unlink, "unlink"),
     (libc::SYS_unlinkat, "unlinkat"),
+    (libc::SYS_vfork, "vfork"),
     (libc::SYS_wait4, "wait4"),
     (libc::SYS_waitid, "waitid"),
     (libc::SYS_write, "write"),

@@ -37,5 +37,6 @@ mod promises;
 mod queueing;
 mod relaying;
 mod repairing;
+mod serving;
 mod submitting;
 mod tables;

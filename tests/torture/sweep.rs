@@ -12,7 +12,7 @@ use tests::Random;
 pub trait Case: Sized + Sync {
     /// Runs at once. More than processors for a program that waits after a failure.
     const AT_ONCE: usize = 2;
-    /// What it starts goes on without it, and is not swept.
+    /// What it starts goes on without it, and is not swept; nor is what it becomes.
     const LEAVE: bool = false;
 
     /// The surroundings of the first run.

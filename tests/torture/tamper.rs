@@ -170,7 +170,8 @@ pub fn run(command: &mut Command, strike: Option<&Strike>) -> Outcome {
 }
 
 /// As [`run`], with a companion who sees how far it is, and talks to it. With `leave`, what it
-/// starts is left alone, and outlives it, once it has become another program.
+/// starts is left alone, and outlives it, once it has become another program; so is the program
+/// itself, but it is waited for.
 #[track_caller]
 pub fn run_beside<T: Send>(
     command: &mut Command,
@@ -289,8 +290,11 @@ impl<'a> Tracer<'a> {
             libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK | libc::PTRACE_EVENT_CLONE => {
                 self.born(pid);
             }
-            libc::PTRACE_EVENT_EXEC if self.leave && pid != self.progress.pid => {
-                self.ended(pid);
+            libc::PTRACE_EVENT_EXEC if self.leave && self.begun => {
+                // the first one is waited for as a child
+                if pid != self.progress.pid {
+                    self.ended(pid);
+                }
                 let _ = ptrace::detach(pid, None);
                 return;
             }

@@ -9,7 +9,7 @@ use base::sys::clone::{Errand, Launcher};
 use base::sys::exec::Environment;
 use base::sys::pending::Pending;
 use base::sys::poll::{Wait, poll};
-use base::sys::{fork, wait};
+use base::sys::{clock, fork, wait};
 use base::{Code, Result, Unable, errno, say};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -68,7 +68,10 @@ impl Server {
             let open = self.tally.children() < self.limit && pause.is_none();
             let mut waits = [Wait::read(self.signals.fd()), Wait::read(self.listener.as_fd())];
             let watched = if open { 2 } else { 1 };
-            poll(&mut waits[..watched], pause).unable("poll")?;
+            if let Err(why) = poll(&mut waits[..watched], pause) {
+                clock::pause(self.failed("poll", &why));
+                continue;
+            }
             let [child, connection] = waits.map(|wait| wait.ready);
             pause = None;
             if child {
@@ -110,7 +113,7 @@ impl Server {
                 Err(why) => match why.kind() {
                     ErrorKind::WouldBlock => return None,
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
-                    _ => return Some(self.accept_failed(&why)),
+                    _ => return Some(self.failed("accept", &why)),
                 },
             }
         }
@@ -187,11 +190,11 @@ impl Server {
         })
     }
 
-    /// Says why nothing can be accepted, unless it has been said just before.
-    fn accept_failed(&mut self, why: &io::Error) -> Duration {
+    /// Says why nothing can be accepted, unless it has been said just before. Gives a time to pause.
+    fn failed(&mut self, what: &str, why: &io::Error) -> Duration {
         if self.complained.is_none_or(|said| said.elapsed() > QUIET) {
             self.complained = Some(Instant::now());
-            self.say(&format!("warning: unable to accept: {}", errno::words(why)));
+            self.say(&format!("warning: unable to {what}: {}", errno::words(why)));
         }
         PAUSE
     }

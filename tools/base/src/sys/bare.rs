@@ -41,6 +41,20 @@ unsafe fn call(number: libc::c_long, [a, b, c, d]: [usize; 4]) -> isize {
     }
 }
 
+/// As [`call`], again if a signal comes meanwhile.
+///
+/// # Safety
+/// As for [`call`].
+unsafe fn again(number: libc::c_long, arguments: [usize; 4]) -> isize {
+    loop {
+        // SAFETY: the caller's.
+        let result = unsafe { call(number, arguments) };
+        if result != -(libc::EINTR as isize) {
+            return result;
+        }
+    }
+}
+
 fn error(result: isize) -> i32 {
     if result < 0 { -result as i32 } else { 0 }
 }
@@ -49,13 +63,13 @@ fn error(result: isize) -> i32 {
 pub(super) fn write(to: i32, parts: [&[u8]; 4]) {
     let parts = parts.map(|part| (part.as_ptr(), part.len()));
     // SAFETY: pairs of address and length, as iovec is, of slices that live until it returns.
-    unsafe { call(libc::SYS_writev, [to as usize, parts.as_ptr() as usize, parts.len(), 0]) };
+    unsafe { again(libc::SYS_writev, [to as usize, parts.as_ptr() as usize, parts.len(), 0]) };
 }
 
 /// Makes the number `to` a copy of another, `from`.
 pub(super) fn copy_to(from: i32, to: i32) -> i32 {
     // SAFETY: no memory is involved.
-    error(unsafe { call(libc::SYS_dup3, [from as usize, to as usize, 0, 0]) })
+    error(unsafe { again(libc::SYS_dup3, [from as usize, to as usize, 0, 0]) })
 }
 
 /// Takes back a signal that has come while it was blocked. It has its default effect then.

@@ -6,12 +6,12 @@ use base::number::decimal;
 use base::opt::Opts;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::{self, Signals};
-use base::sys::{exec, fd, fork, ids, socket, umask, unix, wait};
+use base::sys::{clock, exec, fd, fork, ids, socket, umask, unix, wait};
 use base::{Args, Code, Die, Result, Unable, say};
 use net::unix::set_variables;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -63,8 +63,7 @@ fn serve(options: Options, path: PathBuf, program: Args) -> Result<Code> {
     if let Some(uid) = options.uid {
         ids::become_uid(uid).unable("set uid")?;
     }
-    let ended = Server { path, program, listener, signals, children: Vec::new(), options }.run();
-    ended.unable("wait for connections")
+    Ok(Server { path, program, listener, signals, children: Vec::new(), options }.run())
 }
 
 /// A server at work.
@@ -79,18 +78,22 @@ struct Server {
 
 impl Server {
     /// Serves until a signal says that it is enough.
-    fn run(&mut self) -> io::Result<Code> {
+    fn run(&mut self) -> Code {
         self.status(0);
         let mut pause = None;
         loop {
             let open = self.children.len() < self.options.limit && pause.is_none();
             let mut waits = [Wait::read(self.signals.fd()), Wait::read(self.listener.as_fd())];
             let watched = if open { 2 } else { 1 };
-            poll(&mut waits[..watched], pause)?;
+            if let Err(why) = poll(&mut waits[..watched], pause) {
+                self.warn(&Die::temp("poll", &why));
+                clock::pause(PAUSE);
+                continue;
+            }
             let [signal, connection] = waits.map(|wait| wait.ready);
             pause = None;
             if signal && self.signals_came() {
-                return Ok(self.ended());
+                return self.ended();
             }
             if connection {
                 pause = self.connections_came();
