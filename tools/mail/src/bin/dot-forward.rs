@@ -186,8 +186,7 @@ fn run_command(command: &[u8], head: &[u8]) -> Result<()> {
         .start()
         .unable("fork")?;
     drop(read);
-    let copied = feed(head, write.as_fd());
-    drop(write);
+    let copied = feed(head, child, write);
     let status = wait::child(child).unable("wait for child")?;
     copied.unable("read message")?;
     match verdict(status) {

@@ -26,8 +26,7 @@ fn run(child: Args) -> Result<Code> {
         .start()
         .unable("fork")?;
     drop(read);
-    feed(date.as_bytes(), write.as_fd()).unable("copy input")?;
-    drop(write);
+    feed(date.as_bytes(), child, write).unable("copy input")?;
     let status = wait::child(child).unable("wait for child")?;
     status.code().map(Code).ok_or_else(|| Die::later("child crashed"))
 }

@@ -41,8 +41,7 @@ fn run(words: Args) -> Result<Code> {
         .start()
         .unable("fork")?;
     drop(read);
-    feed(&head, write.as_fd()).unable("copy input")?;
-    drop(write);
+    feed(&head, child, write).unable("copy input")?;
     let status = wait::child(child).unable("wait for child")?;
     status.code().map(Code).ok_or_else(|| Die::later("child crashed"))
 }
