@@ -8,11 +8,11 @@
 use crate::log_files::{LogFiles, OldFile, identity, look};
 use crate::log_reader::{LogReader, open_old, unpacked};
 use crate::log_time::{self, FIRST, Moment};
+use base::files::read_at;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 /// Bytes read at once.
@@ -138,7 +138,7 @@ impl Follower {
         let mut block = vec![0; BLOCK];
         let mut read = Ok(());
         while read.is_ok() {
-            match file.read_at(&mut block, self.at) {
+            match read_at(&file, &mut block, self.at) {
                 Ok(0) => break,
                 Ok(count) => {
                     if self.at == 0 && log_time::of_line(&block[..count]).is_some() {

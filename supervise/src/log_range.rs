@@ -1,10 +1,10 @@
 //! Which bytes of a log file lie between two times.
 
 use crate::log_time::{self, Moment};
+use base::files::read_at;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 
 /// Bytes that are looked at together. Smaller ranges are searched from their start on.
 const BLOCK: usize = 8192;
@@ -50,7 +50,7 @@ pub fn range(file: &File, times: &Times, going_on: bool) -> io::Result<(Range<u6
 /// Where the first line with this label or a later one starts; `length` if there is none.
 fn first_at(file: &File, length: u64, moment: &Moment) -> io::Result<u64> {
     let mut block = [0; BLOCK];
-    let count = file.read_at(&mut block, 0)?;
+    let count = read_at(file, &mut block, 0)?;
     if log_time::of_line(&block[..count]).is_some_and(|found| found >= *moment) {
         return Ok(0);
     }
@@ -82,7 +82,7 @@ fn next_label(
     block: &mut [u8; BLOCK],
 ) -> io::Result<Option<(u64, Moment)>> {
     'blocks: while at < end {
-        let count = file.read_at(block, at)?;
+        let count = read_at(file, block, at)?;
         let bytes = &block[..count];
         let wanted = bytes.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
         for newline in memchr::memchr_iter(b'\n', &bytes[..wanted]) {

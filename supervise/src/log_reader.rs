@@ -4,7 +4,7 @@ use crate::label::DECISIVE;
 use crate::log_files::{LogFiles, OldFile};
 use crate::log_range::{Times, range};
 use crate::log_time::{self, FIRST, Moment};
-use base::files::open_read;
+use base::files::{open_read, read_at};
 use base::sys::spawn::Spawn;
 use base::sys::wait;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -14,7 +14,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Bytes read at once.
@@ -115,7 +114,7 @@ impl LogReader {
             if let Some((file, left)) = &mut self.open {
                 let room = usize::try_from(left.end - left.start).unwrap_or(usize::MAX);
                 let room = room.min(into.len());
-                let count = file.read_at(&mut into[..room], left.start)?;
+                let count = read_at(file, &mut into[..room], left.start)?;
                 if count > 0 {
                     left.start += count as u64;
                     self.begun = true;
@@ -209,7 +208,7 @@ pub fn open_old(folder: &Path, old: &OldFile) -> io::Result<Option<File>> {
 /// The file itself, or, if it is compressed, what is in it.
 pub fn unpacked(file: &File) -> io::Result<File> {
     let mut start = [0; 4];
-    let count = file.read_at(&mut start, 0)?;
+    let count = read_at(file, &mut start, 0)?;
     let packer = PACKERS.iter().find(|(magic, _)| start[..count].starts_with(magic));
     packer.map_or_else(|| file.try_clone(), |(_, words)| unpack(file, words))
 }
@@ -227,7 +226,7 @@ fn unpack(file: &File, command: &[&str]) -> io::Result<File> {
 
 fn starts_with_label(file: &File, range: &Range<u64>) -> io::Result<bool> {
     let mut start = [0; DECISIVE];
-    let count = file.read_at(&mut start, range.start)?;
+    let count = read_at(file, &mut start, range.start)?;
     Ok(!range.is_empty() && log_time::of_line(&start[..count]).is_some())
 }
 
@@ -236,7 +235,7 @@ fn newlines(file: &File, mut range: Range<u64>) -> io::Result<usize> {
     let mut lines = 0;
     while !range.is_empty() {
         let wanted = usize::try_from(range.end - range.start).unwrap_or(BLOCK).min(BLOCK);
-        let count = file.read_at(&mut block[..wanted], range.start)?;
+        let count = read_at(file, &mut block[..wanted], range.start)?;
         if count == 0 {
             break;
         }

@@ -3,13 +3,23 @@
 
 use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Opens a file for reading. A FIFO opens at once, with a writer or without, and reading it never
 /// waits.
 pub fn open_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// One read from this place on, tried again after a signal. 0 is the end.
+pub fn read_at(file: &File, into: &mut [u8], place: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(into, place) {
+            Err(why) if why.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
 }
 
 /// Opens a file for writing that is there already. A FIFO that nobody reads fails (ENXIO), and
