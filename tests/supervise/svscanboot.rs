@@ -151,6 +151,24 @@ fn an_svscan_that_dies_of_the_signal_to_end_is_not_started_again() {
 }
 
 #[test]
+fn an_svscan_that_cannot_work_is_started_again() {
+    // the original waits for readproctitle for ever
+    if original() {
+        return;
+    }
+    let place = services();
+    let Some(mut command) = command(&place, &[]) else { return };
+    fs::remove_file(place.join("bin/svscan")).unwrap();
+    let failed = place.join("failed").display().to_string();
+    place
+        .script("bin/svscan", &format!("[ -e {failed} ] || {{ : >{failed}; exit 111; }}\n{STAYS}"));
+    let boot = start(&mut command);
+    child(boot.pid(), "sleep", 0);
+    assert!(place.exists("failed"));
+    assert_eq!(ended(boot), (Some(0), String::new(), String::new()));
+}
+
+#[test]
 fn it_detaches_and_writes_its_number() {
     // the original has no options
     if original() {

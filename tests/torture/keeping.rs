@@ -1,4 +1,4 @@
-//! supervise and svscan: whatever fails, a service runs; it never runs twice.
+//! supervise, svscan and svscanboot: whatever fails, a service runs; it never runs twice.
 
 use crate::sweep::{Case, sampled, sweep};
 use crate::tamper::{Progress, held};
@@ -6,13 +6,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tests::{LIMIT, Scratch, comes_true, program, scratch};
+use tests::{LIMIT, Scratch, behind, bin, comes_true, program, root, scratch};
 
 /// Whoever cannot start a process tries again after a minute, as the original does.
 const SOON: Duration = LIMIT.saturating_mul(4);
@@ -151,13 +151,19 @@ impl Kept {
     }
 
     fn plain(&self) -> Command {
+        if self.words[0] == "svscanboot" {
+            return booted(&self.place, &program("svscanboot"));
+        }
         let mut keeper = program(self.words[0]);
         keeper.arg(self.words[1]).current_dir(self.place.path());
         keeper
     }
 
     fn command(&self) -> Command {
-        let mut command = held(&self.plain());
+        let mut command = match self.words[0] {
+            "svscanboot" => booted(&self.place, &held(&program("svscanboot"))),
+            _ => held(&self.plain()),
+        };
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -202,6 +208,10 @@ impl Kept {
                 drop(keeper);
                 self.services.iter().all(Service::end)
             }
+            "svscanboot" => {
+                drop(keeper);
+                self.end()
+            }
             _ => self.services.iter().all(Service::end),
         };
         match (wrong, code) {
@@ -212,12 +222,33 @@ impl Kept {
             (_, Some(other)) => Err(format!("no temporary failure: {other}")),
         }
     }
+
+    /// Ends all, and every svscan that has outlived its svscanboot first: it would start them again.
+    fn end(&self) -> bool {
+        for pid in processes("svscan") {
+            let works = fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+            if works == self.place.join(SERVICES) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        self.services.iter().all(Service::end)
+    }
 }
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        self.services.iter().all(Service::end);
+        self.end();
     }
+}
+
+/// All processes with this name.
+fn processes(name: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name());
+    let pids = entries.filter_map(|name| name.to_str()?.parse().ok());
+    let named = |pid: &i32| {
+        fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    pids.filter(named).collect()
 }
 
 /// supervise starts a service, starts it again when it has died, and ends it.
@@ -321,4 +352,92 @@ fn services_run_once_whatever_fails_in_svscan() {
 #[ignore = "torture"]
 fn services_run_once_whatever_fails_in_svscan_at_all() {
     sweep::<Scan>("svscan");
+}
+
+/// Where svscanboot is told to look for services.
+const SERVICES: &str = "service";
+
+/// Starts svscanboot where it finds our programs: it looks for them at fixed places.
+fn booted(place: &Scratch, command: &Command) -> Command {
+    if !place.exists("bin") {
+        place.dir("bin");
+        for name in ["svscan", "supervise", "readproctitle"] {
+            symlink(bin(name), place.join("bin").join(name)).unwrap();
+        }
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c", "mount --bind bin /usr/local/bin && exec \"$0\" \"$@\""]);
+    let mut command = behind(unshare, command);
+    command.current_dir(place.path()).env("SVDIR", place.join(SERVICES));
+    command
+}
+
+/// svscanboot starts svscan and readproctitle, and starts again what has died.
+struct Boot(Kept);
+
+impl Boot {
+    /// A child of this name is there, another one than `last`.
+    fn wait_child(&self, progress: &Progress, name: &str, last: Option<i32>) -> Option<i32> {
+        let child = || {
+            let about = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/stat"));
+            let parent = format!(") S {} ", progress.pid);
+            let ours = |pid: &i32| about(pid).is_ok_and(|about| about.contains(&parent));
+            processes(name).into_iter().find(|pid| Some(*pid) != last && ours(pid))
+        };
+        self.0.wait(progress, name, || child().is_some());
+        child()
+    }
+}
+
+impl Case for Boot {
+    /// Nothing is started twice within a second.
+    const AT_ONCE: usize = 24;
+    const LEAVE: bool = true;
+
+    fn new() -> Self {
+        Boot(Kept::new(["svscanboot", ""], &["service/a"]))
+    }
+
+    fn renew(&self) {
+        self.0.renew();
+    }
+
+    fn command(&self) -> Command {
+        self.0.command()
+    }
+
+    fn accompany(&self, progress: &Progress) {
+        let Boot(kept) = self;
+        if kept.wait_services(progress, &[None]) {
+            for name in ["svscan", "readproctitle"] {
+                let first = self.wait_child(progress, name, None);
+                if let Some(pid) = first {
+                    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+                self.wait_child(progress, name, first);
+            }
+            kept.wait_services(progress, &[None]);
+        }
+        progress.signal(Signal::SIGTERM);
+        kept.wait(progress, "ended", || progress.is_over());
+    }
+
+    fn check(&self, code: Option<i32>) -> Result<(), String> {
+        self.0.check(code)
+    }
+}
+
+#[test]
+fn a_service_runs_once_whatever_fails_in_svscanboot() {
+    if root() {
+        sampled::<Boot>("svscanboot", 3);
+    }
+}
+
+#[test]
+#[ignore = "torture"]
+fn a_service_runs_once_whatever_fails_in_svscanboot_at_all() {
+    if root() {
+        sweep::<Boot>("svscanboot");
+    }
 }

@@ -16,10 +16,10 @@ use base::{Args, Code, Die, Result, Unable};
 use daemonize::Daemonize;
 use libc::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM};
 use nix::sys::stat::{Mode, umask};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, OpenOptions};
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -55,10 +55,10 @@ fn run(words: Args) -> Result<Code> {
     let messages = Messages { read, write };
     let mut env = Env::empty();
     env.set("PATH", PATH);
-    let svscan = Child::new("svscan", vec!["svscan".into(), options.services.into()]);
+    let svscan = Child::new(vec!["svscan".into(), options.services.into()]);
     let line = [OsString::from("readproctitle"), "service".into(), "errors:".into()];
     let line = line.into_iter().chain([".".repeat(DOTS).into()]).collect();
-    let title = Child::new("readproctitle", line);
+    let title = Child::new(line);
     Boot { env, svscan, title, messages: Some(messages), told: false }.go_on(&signals)
 }
 
@@ -138,7 +138,6 @@ fn stop_all(services: &Path) {
 
 /// A program that is to run.
 struct Child {
-    file: OsString,
     words: Args,
     pid: Option<Pid>,
     /// Not to be started before.
@@ -185,8 +184,8 @@ impl Boot {
             return;
         };
         let (read, write) = (read.as_fd(), write.as_fd());
-        self.title.start(&self.env, |child| child.fd(0, read));
-        self.svscan.start(&self.env, |child| child.fd(1, write).fd(2, write));
+        self.title.start(&self.env, &[(0, read)]);
+        self.svscan.start(&self.env, &[(1, write), (2, write)]);
     }
 
     fn signal_came(&mut self, signal: Signal) -> Option<Code> {
@@ -203,13 +202,14 @@ impl Boot {
         None
     }
 
-    /// The exit code, if nothing is left to wait for. An svscan that was killed starts again and
-    /// takes the services over; one that has ended itself, or that was told to and knows no better
-    /// than to die of it (the original), has ended for good.
+    /// The exit code, if nothing is left to wait for. An svscan that was killed, or that the system
+    /// did not let work, starts again and takes the services over; one that has ended itself, or
+    /// that was told to and knows no better than to die of it (the original), has ended for good.
     fn children_died(&mut self) -> Option<Code> {
         let mut code = Code::DONE;
         while let Some((pid, status)) = wait::any() {
-            if self.svscan.ended(pid) && (self.told || status.signal().is_none()) {
+            let by_itself = status.code().is_some_and(|code| code != Code::TEMP.0);
+            if self.svscan.ended(pid) && (self.told || by_itself) {
                 self.messages = None;
             }
             if self.title.ended(pid) {
@@ -221,8 +221,8 @@ impl Boot {
 }
 
 impl Child {
-    fn new(name: &str, words: Args) -> Child {
-        Child { file: find(name), words, pid: None, not_before: Instant::now() }
+    fn new(words: Args) -> Child {
+        Child { words, pid: None, not_before: Instant::now() }
     }
 
     /// `pid` has ended. `true` if it was this one.
@@ -236,23 +236,32 @@ impl Child {
         Some(self.not_before).filter(|_| self.pid.is_none())
     }
 
-    fn start<'a>(&'a mut self, env: &'a Env, with: impl FnOnce(Spawn<'a>) -> Spawn<'a>) {
+    /// Starts it with these descriptors, if it is due.
+    fn start(&mut self, env: &Env, descriptors: &[(RawFd, BorrowedFd)]) {
         if self.due().is_none_or(|time| time > Instant::now()) {
             return;
         }
         self.not_before = Instant::now() + PACE;
-        let text = format!("svscanboot: fatal: unable to run {}", self.file.display());
-        let child = Spawn::new(&self.words).file(&self.file).env(env).last_words(text);
-        self.pid = with(child).start().ok();
+        let Some(name) = self.words.first() else { return };
+        // Looked for every time, as what was in the way may have passed.
+        let file = find(name);
+        let text = format!("svscanboot: fatal: unable to run {}", file.display());
+        let child = Spawn::new(&self.words).file(&file).env(env).last_words(text);
+        let child = descriptors.iter().fold(child, |child, (number, fd)| child.fd(*number, *fd));
+        self.pid = child.start().ok();
     }
 }
 
-/// The first file of this name in [`PATH`] that may be run. Nothing but its name if there is none.
-fn find(name: &str) -> OsString {
+/// The first file of this name in [`PATH`] that may be run, or that cannot be looked at: it may be
+/// when it is run. Nothing but its name if there is none.
+fn find(name: &OsStr) -> OsString {
     let files = PATH.split(':').map(|folder| Path::new(folder).join(name));
-    let may_run = |file: &PathBuf| {
-        fs::metadata(file)
-            .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    let may_run = |file: &PathBuf| match fs::metadata(file) {
+        Ok(found) => found.is_file() && found.permissions().mode() & 0o111 != 0,
+        Err(why) => !matches!(
+            why.kind(),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+        ),
     };
-    files.into_iter().find(may_run).map_or_else(|| name.into(), PathBuf::into_os_string)
+    files.into_iter().find(may_run).map_or_else(|| name.to_owned(), PathBuf::into_os_string)
 }
