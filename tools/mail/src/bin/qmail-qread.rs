@@ -37,7 +37,10 @@ fn list(out: &mut Out) -> Result<()> {
             Err(why) => return fatal(out, &format!("unable to opendir info/{folder}"), &why),
         };
         for file in files {
-            let Ok(file) = file else { continue };
+            let file = match file {
+                Ok(file) => file,
+                Err(why) => return fatal(out, &format!("unable to read info/{folder}"), &why),
+            };
             if let Some(number) = paths::number(file.file_name().as_bytes()) {
                 show(out, paths, number).unable("write output")?;
             }
