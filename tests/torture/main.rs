@@ -7,6 +7,7 @@
 #[path = "../mail/accounts.rs"]
 mod accounts;
 mod disk;
+mod example;
 #[allow(dead_code)] // So do these.
 #[path = "../mail/installation.rs"]
 mod installation;
@@ -26,8 +27,10 @@ mod trace;
 mod whole;
 
 mod accepting;
+mod chaining;
 mod delivering;
 mod entering;
+mod filtering;
 mod keeping;
 mod logging;
 mod mailboxes;
