@@ -3,7 +3,8 @@
 use crate::accounts::{SEVEN, with_accounts};
 use crate::installation::{Installation, installation};
 use std::process::Command;
-use tests::{LIMIT, Random, Scratch, fed, program, ran, root, scratch, skip, start};
+use std::time::{Duration, Instant};
+use tests::{LIMIT, Random, Scratch, fed, program, ran, root, scratch, skip, start, until};
 
 /// An installation with a message, whose qmail-local is this script.
 fn spawning(script: &str) -> Installation {
@@ -376,10 +377,18 @@ fn alone_the_users_own_name_is_his_home() {
     }
 }
 
+/// What qmail-lspawn looks for in a qmail-getpw.
+const MARK: &str = "qmail-getpw: answers that may be kept, form 1";
+
 /// Root's qmail-lspawn, with the seven users and joe.
 fn roots(installation: &Installation, place: &Scratch) -> Option<Command> {
+    roots_with(installation, place, "./Default")
+}
+
+/// The same with this as the default delivery.
+fn roots_with(installation: &Installation, place: &Scratch, default: &str) -> Option<Command> {
     let mut command = program("qmail-lspawn");
-    command.arg("./Default").env("QMAILHOME", installation.home());
+    command.arg(default).env("QMAILHOME", installation.home());
     let joe = format!("joe:x:1234:100::{}:/bin/sh\n", installation.join("joe").display());
     with_accounts(place, &(SEVEN.to_owned() + &joe), &command)
 }
@@ -484,4 +493,50 @@ fn a_qmail_getpw_that_does_not_end_holds_up_one_delivery_alone() {
     let mut lspawn = start(&mut command);
     lspawn.write([order(1, "s", "slow@h"), order(2, "s", "any@h")].concat());
     assert_eq!(lspawn.wait_out("\0"), "x\x02Ku\n\0");
+}
+
+#[test]
+fn what_our_qmail_getpw_has_said_counts_for_a_moment() {
+    if tests::original() {
+        return; // The others ask for each delivery.
+    }
+    let (installation, place) = (installation(), scratch());
+    installation.write("queue/mess/1/24", "the message\n").write("asked", "");
+    installation.place().chmod("asked", 0o666).chmod("", 0o755);
+    let getpw = format!(
+        "echo \"$1\" >>{}; exec {} \"$1\"",
+        installation.join("asked").display(),
+        tests::bin("qmail-getpw").display()
+    );
+    installation.script("qmail-getpw", &format!("# {MARK}\n{getpw}"));
+    for folder in ["joe", "joe/Maildir", "joe/Maildir/tmp", "joe/Maildir/new", "joe/Maildir/cur"] {
+        installation.place().dir(folder);
+        if root() {
+            installation.place().chown(folder, 1234, 100);
+        }
+    }
+    let Some(mut command) = roots_with(&installation, &place, "./Maildir/") else { return };
+    let mut lspawn = start(&mut command);
+    let (begun, mut orders) = (Instant::now(), 0);
+    let mut asked_for = |recipients: &[&str]| {
+        let before = installation.place().text("asked").lines().count();
+        for recipient in recipients {
+            orders += 1;
+            lspawn.write(order(orders, "s@x", recipient));
+            let reports = || lspawn.out().matches('\0').count();
+            until(LIMIT, "it is reported", || reports() == usize::from(orders));
+        }
+        installation.place().text("asked").lines().count() - before
+    };
+    let kept = asked_for(&["joe@h", "joe@h", "joe@h"]);
+    assert!(kept == 1 || begun.elapsed() > Duration::from_secs(4), "{kept} times");
+    assert_eq!(asked_for(&["nobody@h", "nobody@h"]), 2);
+    // there is another user now
+    let accounts = place.text("passwd");
+    place.write("passwd", accounts + "ann:x:1235:100::/:/bin/sh\n");
+    assert_eq!(asked_for(&["joe@h"]), 1);
+    // somebody's own
+    installation.script("qmail-getpw", &getpw);
+    assert_eq!(asked_for(&["joe@h", "joe@h"]), 2);
+    assert_eq!(installation.place().names("joe/Maildir/new").len(), 6);
 }

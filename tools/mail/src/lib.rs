@@ -5,6 +5,7 @@ pub mod address;
 pub mod address_list;
 pub mod alias_line;
 pub mod aliases;
+pub mod answers;
 pub mod assign;
 pub mod caller;
 pub mod compose;

@@ -5,6 +5,7 @@ use base::errno::is_temporary;
 use base::sys::ids::{self, Account};
 use base::sys::{fd, nss};
 use base::{Args, Code, Die, Result, Unable};
+use mail::answers;
 use mail::assign::{self, Assignment};
 use queue::users::Role;
 use std::ffi::OsStr;
@@ -24,6 +25,7 @@ const NO_ALIAS: u8 = 116;
 const LOOK_UP: u8 = 118;
 
 fn run(words: Args) -> Result<Code> {
+    std::hint::black_box(answers::MARK);
     let [local, ..] = &words[..] else { return Err(Die::silent(USAGE)) };
     let found = find(local.as_bytes())?;
     fd::write_all(fd::STDOUT, &found.fields()).unable("write output")?;

@@ -8,7 +8,8 @@ use base::sys::ids::{self, User};
 use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Status};
 use base::sys::{exec, fd, fork};
-use base::{Args, Code, Die};
+use base::{Args, Code, Die, Unable};
+use mail::answers::{self, Answers, Identity};
 use mail::assign::{self, Assignment};
 use mail::runner::{self, Runner, Runners};
 use mail::spawner::{self, Begun, Deliver, Order};
@@ -38,7 +39,7 @@ const EXEC_NEVER: u8 = 126;
 /// What comes instead of the end of a long text.
 const TOO_LONG: &[u8] = b"\nError report too long, sorry.\n";
 
-/// Bytes of a qmail-local that is looked into. Ours has one or two million.
+/// Bytes of a program that is looked into. Ours have one or two million.
 const LARGEST: u64 = 16 << 20;
 
 /// Bytes that qmail-getpw may print.
@@ -51,7 +52,16 @@ fn run(words: Args) -> base::Result<Code> {
     let home = home::folder();
     let nobody = |name| Die::later(format_args!("unable to find user {name}"));
     let users = Users::of(&home).map_err(nobody)?;
-    let local = Local { home: home.clone(), users, default_delivery, program: None };
+    let [qmail_local, qmail_getpw] =
+        ["bin/qmail-local", "bin/qmail-getpw"].map(|name| home.join(name));
+    let local = Local {
+        home: home.clone(),
+        users,
+        default_delivery,
+        qmail_local: Program::at(qmail_local, runner::MARK),
+        qmail_getpw: Program::at(qmail_getpw, answers::MARK),
+        answers: Answers::new().unable("make a socket")?,
+    };
     spawner::run(&home, local)
 }
 
@@ -61,16 +71,46 @@ struct Local {
     users: Users,
     /// What counts for users without a .qmail file.
     default_delivery: OsString,
-    /// What bin/qmail-local was when we last looked.
-    program: Option<Program>,
+    /// One that takes orders stays for a moment.
+    qmail_local: Program,
+    /// What ours has said counts for a moment.
+    qmail_getpw: Program,
+    answers: Answers,
 }
 
-/// A qmail-local.
+/// A program of the installation, which may be ours or any other.
 struct Program {
-    /// Device, inode, size and time of its last change: another one has others.
-    identity: (u64, u64, u64, i64),
-    /// It is ours.
-    takes_orders: bool,
+    path: PathBuf,
+    /// The words that only ours has in it.
+    mark: &'static [u8],
+    /// What it was when we last looked, and whether it was ours.
+    seen: Option<(Identity, bool)>,
+}
+
+impl Program {
+    fn at(path: PathBuf, mark: &'static [u8]) -> Self {
+        Program { path, mark, seen: None }
+    }
+
+    /// Whether it was ours when we last looked.
+    fn was_ours(&self) -> bool {
+        self.seen.is_some_and(|(_, ours)| ours)
+    }
+
+    /// Whether it is ours now, and whether it is another one than before.
+    fn look(&mut self) -> (bool, bool) {
+        let Ok(about) = fs::metadata(&self.path) else { return (false, false) };
+        let identity = answers::identity(&about);
+        match self.seen {
+            Some((seen, ours)) if seen == identity => (ours, false),
+            _ => {
+                let ours = about.size() <= LARGEST
+                    && fs::read(&self.path).is_ok_and(|t| memmem::find(&t, self.mark).is_some());
+                self.seen = Some((identity, ours));
+                (ours, true)
+            }
+        }
+    }
 }
 
 impl Deliver for Local {
@@ -142,7 +182,7 @@ fn become_program(words: &[OsString]) -> Result<Infallible> {
 type Result<T> = std::result::Result<T, u8>;
 
 impl Local {
-    /// Has a qmail-local begin that stays for a moment, if it is ours and nobody has to be asked
+    /// Has a qmail-local begin that stays for a moment, if it is ours and nobody has to be asked now
     /// who the user is. `None`: there is none, and a child of its own finds out why if that matters.
     fn begin_by_runner(
         &mut self,
@@ -157,7 +197,7 @@ impl Local {
         let who = match self.assigned(order.local()).ok()? {
             Some(who) => who,
             None if self.users.is_alone() => self.ours(order.local()).ok()?,
-            None => return None,
+            None => self.answered(order.local())?,
         };
         if who.uid == 0 {
             return None;
@@ -182,16 +222,17 @@ impl Local {
 
     /// Whether bin/qmail-local is ours. Those of another one than that of now shall not go on.
     fn takes_orders(&mut self, waiting: &mut Runners) -> bool {
-        let path = self.home.join("bin/qmail-local");
-        let Ok(about) = fs::metadata(&path) else { return false };
-        let identity = (about.dev(), about.ino(), about.size(), about.ctime());
-        if self.program.as_ref().is_none_or(|program| program.identity != identity) {
+        let (ours, changed) = self.qmail_local.look();
+        if changed {
             waiting.end_all();
-            let takes_orders = about.size() <= LARGEST
-                && fs::read(&path).is_ok_and(|text| memmem::find(&text, runner::MARK).is_some());
-            self.program = Some(Program { identity, takes_orders });
         }
-        self.program.as_ref().is_some_and(|program| program.takes_orders)
+        ours
+    }
+
+    /// What qmail-getpw has said of an address a moment ago, if it is ours.
+    fn answered(&mut self, local: &[u8]) -> Option<Assignment> {
+        let (ours, _) = self.qmail_getpw.look();
+        if ours { self.answers.find(local) } else { None }
     }
 
     /// In a child: becomes the user, and then a qmail-local that takes orders.
@@ -304,7 +345,13 @@ impl Local {
         input.take(ANSWER).read_to_end(&mut answer).map_err(|_| SYSTEM)?;
         drop(read);
         match wait::child(child).map_err(|_| SYSTEM)?.code() {
-            Some(0) => Assignment::parse(&answer).ok_or(BUG),
+            Some(0) => {
+                let who = Assignment::parse(&answer).ok_or(BUG)?;
+                if self.qmail_getpw.was_ours() {
+                    self.answers.send(local, &who);
+                }
+                Ok(who)
+            }
             Some(code @ (100 | 111..=EXEC_GETPW)) => Err(code),
             // It was killed, or the loader could not load it: no reason for a bounce.
             _ => Err(SYSTEM),
