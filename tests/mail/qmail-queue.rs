@@ -407,6 +407,7 @@ fn whichever_system_call_fails_the_exit_code_tells_it() {
         ("linkat", 2, 66),
         ("fsync", 5, 66),
         ("sync_file_range", 1, 0),
+        ("vmsplice", 1, 0),
         ("fsync", 6, 0),
     ] {
         let home = installation();
