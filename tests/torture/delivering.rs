@@ -1,13 +1,16 @@
 //! qmail-local: exit 0 means that all of a message is where .qmail says; otherwise it is tried
 //! again, and what is there is either nothing or the whole.
 
+use crate::accounts::with_accounts;
 use crate::faults::is_harmless;
 use crate::installation::{Installation, installation};
-use crate::sweep::{Case, sweep};
-use crate::tamper::{Strike, held};
+use crate::sweep::{Case, sampled, sweep};
+use crate::tamper::{Fault, Strike, held};
+use nix::errno::Errno;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use tests::{Scratch, program, root, scratch};
 
 /// What is in the mailbox before.
 const BEFORE: &str = "From a@b.example Thu Jan  1 00:00:00 1970\nSubject: old\n\nOld.\n\n";
@@ -192,6 +195,59 @@ impl Case for Forward {
     }
 }
 
+/// qmail-getpw is asked whose an address is: one of joe's, or one of alias's, as nobody has it.
+struct Owner<const JOES: bool>(Scratch);
+
+const JOE: u32 = 7101;
+const ALIAS: u32 = 7790;
+
+impl<const JOES: bool> Case for Owner<JOES> {
+    fn new() -> Self {
+        let place = scratch();
+        place.dir("joe").chown("joe", JOE, JOE).dir("alias").chown("alias", ALIAS, ALIAS);
+        Owner(place)
+    }
+
+    fn renew(&self) {}
+
+    fn command(&self) -> Command {
+        let [joe, alias] = ["joe", "alias"].map(|name| self.0.join(name).display().to_string());
+        let accounts = format!("joe:x:{JOE}:{JOE}::{joe}:\nalias:x:{ALIAS}:{ALIAS}::{alias}:\n");
+        let mut getpw = program("qmail-getpw");
+        getpw.arg(if JOES { "joe-list" } else { "list" });
+        let mut command = with_accounts(&self.0, &accounts, &held(&getpw)).expect("root");
+        command.stdout(File::create(self.0.join("said")).unwrap()).stderr(Stdio::null());
+        command
+    }
+
+    /// The C library cannot read /etc/passwd if a signal comes; then it is tried again.
+    fn excused(strike: &Strike, why: &str) -> bool {
+        why == "that is no failure" && strike.fault == Fault::Error(Errno::EINTR)
+    }
+
+    fn check(&self, code: Option<i32>) -> Result<(), String> {
+        let (name, number) = if JOES { ("joe", JOE) } else { ("alias", ALIAS) };
+        let home = self.0.join(name).display().to_string();
+        let right = format!("{name}\0{number}\0{number}\0{home}\0-\0list\0");
+        match code {
+            Some(0) if self.0.read("said") != right.as_bytes() => {
+                Err(format!("another one's, it says: {}", self.0.text("said")))
+            }
+            // the trouble that qmail-lspawn waits for to end, and a start that the C library gives up
+            None | Some(0 | 111 | 115 | 118 | 127) => Ok(()),
+            Some(other) => Err(format!("no temporary failure: {other}")),
+        }
+    }
+}
+
+#[test]
+fn qmail_getpw_gives_nobodys_mail_to_another() {
+    if root() {
+        sampled::<Owner<true>>("qmail-getpw", 2);
+        sampled::<Owner<false>>("qmail-getpw, of alias", 2);
+    }
+}
+
 #[test]
 fn a_maildir_gets_the_whole_message_or_none() {
     sweep::<Maildir>("qmail-local to a Maildir");
@@ -210,4 +266,13 @@ fn a_program_that_cannot_take_a_message_gets_it_again() {
 #[test]
 fn forwarding_queues_the_message_or_is_tried_again() {
     sweep::<Forward>("qmail-local to addresses");
+}
+
+#[test]
+#[ignore = "torture"]
+fn qmail_getpw_gives_nobodys_mail_to_another_whatever_fails() {
+    if root() {
+        sweep::<Owner<true>>("qmail-getpw");
+        sweep::<Owner<false>>("qmail-getpw, of alias");
+    }
 }
