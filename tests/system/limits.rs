@@ -391,6 +391,10 @@ fn each_page_tells_its_limits() {
     let there = conversations().map(|(words, ..)| words[0]);
     let others =
         ["finger@", "http@", "https@", "mconnect-io", "qmail-remote", "tcpserver", "tlsio"];
+    let behind = ["qmail-queue", "qmail-send", "qmail-lspawn", "qmail-local", "qmail-rspawn"];
+    let given = crate::big_mail::PROGRAMS.map(|(words, _)| words[0]);
+    let composing = ["qmail-inject", "new-inject"];
+    let others = others.into_iter().chain(behind).chain(given).chain(composing);
     for name in here.into_iter().chain(there).chain(others) {
         if ["addcr", "delcr"].contains(&name) {
             continue; // filters, which are behind one of the others
