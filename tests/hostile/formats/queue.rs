@@ -1,8 +1,11 @@
 //! The queue on disk, and what its programs say to each other.
 
 use super::{formats, halves, name};
+use base::sys::socket;
+use base::sys::wait::Status;
 use mail::control::{Map, Names};
 use mail::queue_files::Name;
+use mail::runner::{self, Runner};
 use mail::send::records::Records;
 use mail::send::reports::Reports;
 use mail::send::rewrite::{Rules, sender_for};
@@ -11,6 +14,8 @@ use mail::tcpto;
 use queue::envelope::Envelope;
 use std::fs;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 formats! {
     envelope ["Fme@a.example\0Tyou@b.example\0Tshe@c.example\0\0", "F\0Ta@b\0\0junk"]
@@ -26,6 +31,11 @@ formats! {
 
     spawner_reports ["\x01Kdone\n\0\x02Znot now\0\x00Dno\n\0\x03\0", "\x05"]
         [b"\0", b"K", b"Z", b"D", b"\0K", b"\n"]
+
+    runner_orders ["alias\0/home\0a\0-\0b\0a.example\0me@b.example\0./Mailbox\0", "\0\0\0\0\0\0\0\0"]
+        [b"\0", b"\0\0", b"/", b"-"]
+
+    runner_answers ["\0", "\x6f\0d"] [b"\0", b"\x6f", b"\xff"]
 
     recipients ["a@local.example", "b%c@percent.example", "x@.virtual.example", "list-@[]", "nohost"]
         [b"@", b"%", b".", b"[]", b"virtual.example", b"percent.example", b"-@[]", b"\0", b"-"]
@@ -103,6 +113,48 @@ fn spawner_reports(bytes: &[u8]) {
     let whole = all(&[bytes]);
     assert_eq!(all(&halves(bytes)), whole);
     assert!(whole.iter().all(|report| report.text.len() <= 10_000 && !report.text.contains(&0)));
+}
+
+/// From qmail-lspawn to a qmail-local that stays.
+fn runner_orders(bytes: &[u8]) {
+    let (theirs, ours) = socket::packet_pair().unwrap();
+    let null = fs::File::open("/dev/null").unwrap();
+    let bytes = &bytes[..bytes.len().min(16384)];
+    socket::send_with(theirs.as_fd(), bytes, [null.as_fd(), null.as_fd()]).unwrap();
+    drop(theirs);
+    match runner::next_order(ours.as_fd()) {
+        Ok(Some((words, _))) => {
+            assert!(words.iter().all(|word| !word.as_bytes().contains(&0)));
+            // a last NUL may be missing, and more may follow
+            let packet = runner::packet(&words);
+            assert!(packet.is_none_or(|packet| bytes.starts_with(&packet[..packet.len() - 1])));
+        }
+        // without a byte there is nothing to tell it from an end
+        Ok(None) => assert!(bytes.is_empty()),
+        Err(_) => assert!(bytes.iter().filter(|byte| **byte == 0).count() < 7),
+    }
+}
+
+/// From a qmail-local whose user has taken it over.
+fn runner_answers(bytes: &[u8]) {
+    let mut theirs = None;
+    let ours = Runner::new((1, 1), |end| {
+        theirs = Some(end.try_clone_to_owned()?);
+        Ok(0)
+    });
+    let (mut ours, theirs) = (ours.unwrap(), theirs.unwrap());
+    // packets of one byte, of several, and of none; some find no room
+    let packets = bytes.chunks(1).take(50).chain(halves(bytes)).chain(bytes.chunks(1).take(50));
+    let sent = packets.filter(|packet| socket::send_now(theirs.as_fd(), packet).is_ok());
+    let sent: Vec<&[u8]> = sent.collect();
+    drop(theirs);
+    // each is an answer, until there are no more, or one that is none
+    for code in sent.iter().map_while(|packet| packet.first()) {
+        assert!(ours.socket().is_some());
+        assert_eq!(ours.answer(), Some(Status(i32::from(*code) << 8)));
+    }
+    assert_eq!(ours.answer(), None);
+    assert!(ours.socket().is_none());
 }
 
 fn recipients(bytes: &[u8]) {
