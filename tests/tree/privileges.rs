@@ -204,18 +204,40 @@ fn nothing_runs_as_root_that_need_not(machine: &Machine) {
         svscan /services >/tmp/svscan 2>&1 &
         soon grep status /etc/smtpd/log/main/current
         soon grep status /etc/qmail/log/main/current
-        mkfifo /tmp/hold
-        tcpclient -RHl0 127.0.0.1 2525 mconnect-io </tmp/hold >/tmp/greeting &
-        exec 9>/tmp/hold
-        soon grep ESMTP /tmp/greeting
+        certificate
+        export CERTFILE=/etc/ssl/mail.pem KEYFILE=/etc/ssl/mail.key TLS_UID=65534 TLS_GID=65534
+        host 4650 tlsd setuidgid qmaild qmail-smtpd
+        host 1100 qmail-popup a.example checkpassword qmail-pop3d Maildir
+        password joe
+        setuidgid joe maildirmake /home/joe/Maildir
+        # hold NAME WORD COMMAND: a client that stays, after it has heard this
+        hold() {
+            name=$1 word=$2
+            shift 2
+            mkfifo /tmp/hold.$name
+            "$@" </tmp/hold.$name >/tmp/heard.$name &
+            eval "exec $((hold += 1))>/tmp/hold.$name"
+            [ $name != pop3 ] || printf 'USER joe\nPASS secret\n' >/tmp/hold.$name
+            soon grep -e "$word" /tmp/heard.$name
+        }
+        hold=5
+        hold smtp ESMTP tcpclient -RHl0 127.0.0.1 2525 mconnect-io
+        hold smtps ESMTP sslconnect 127.0.0.1 4650 -X
+        hold popup '+OK <' tcpclient -RHl0 127.0.0.1 1100 mconnect-io
+        hold pop3 '+OK .$' tcpclient -RHl0 127.0.0.1 1100 mconnect-io
+        soon sh -c 'grep -lx qmail-pop3d /proc/[0-9]*/comm'
         for folder in /proc/[0-9]*; do
             name=$(cat $folder/comm 2>/dev/null) || continue
             case $name in
-                qmail-*|tcpserver|splogger|multilog|svscan|supervise) stat -c "%U $name" $folder ;;
+                qmail-*|checkpassword|tcpserver|tlsd|splogger|multilog|svscan|supervise) stat -c "%U $name" $folder ;;
             esac
         done | sort -u"#;
     let said = printed(machine, script, "");
+    // who waits for a password, or for a connection whose program must become one user or another,
+    // is root
     let expected = "\
+joe qmail-pop3d
+nobody tlsd
 qmaild qmail-smtpd
 qmaild tcpserver
 qmaill multilog
@@ -223,8 +245,10 @@ qmailq qmail-clean
 qmailr qmail-rspawn
 qmails qmail-send
 root qmail-lspawn
+root qmail-popup
 root supervise
 root svscan
+root tcpserver
 ";
     assert_eq!(said, expected, "\n{said}");
 }
