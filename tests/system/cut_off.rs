@@ -138,10 +138,16 @@ impl Client {
         }
     }
 
+    /// What comes next. A test may be interrupted where whoever runs it ignores signals.
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        match &mut self.tls {
-            None => self.sock.read(into),
-            Some(tls) => Stream::new(tls, &mut self.sock).read(into),
+        loop {
+            let done = match &mut self.tls {
+                None => self.sock.read(into),
+                Some(tls) => Stream::new(tls, &mut self.sock).read(into),
+            };
+            if !matches!(&done, Err(why) if why.kind() == ErrorKind::Interrupted) {
+                return done;
+            }
         }
     }
 
