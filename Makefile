@@ -49,6 +49,7 @@ torture: all
 	cargo test --workspace --lib -- --ignored
 	BUILT=$(BUILT) CASES=100000 RUNS=10000 cargo test --release -p catena --test hostile
 	BUILT=$(BUILT) FLOOD=1024 cargo test -p catena --test system limits::
+	BUILT=$(BUILT) FLOOD=100 cargo test -p catena --test system big_mail::
 	BUILT=$(BUILT) cargo test -p catena --tests --no-fail-fast -- --ignored
 
 # Coverage as cargo-fuzz asks for it, with the stable compiler. Cargo.lock is that of the tree.

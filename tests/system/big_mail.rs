@@ -2,7 +2,8 @@
 //! message reaches, too: endless lines and headers, and recipients without number. No program has
 //! more than 4 MB for it, by softlimit, and all do their work.
 //!
-//! `$FLOOD` is how many megabytes a message has instead of 4; `make torture` takes 1024.
+//! `$FLOOD` is how many megabytes a message has instead of 4; `make torture` takes 100, of which
+//! there are seven copies at a time.
 
 use crate::installation::{Installation, envelope, installation};
 use crate::limits::{MEMORY, flood_size, limited, memory};
