@@ -18,11 +18,11 @@ const SIZE: usize = 3000;
 pub fn read(place: &Place, rounds: usize) {
     let folder = ours::install(place, Out::None);
     let maildir = folder.join("box/Maildir");
-    // Those of this very second would be left out.
+    // Those of this very second would be left out. Those in `new` would be moved at the first end.
     let before = FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(60));
     let text = format!("Subject: test\n\n{}", "A line of the text.\n".repeat(SIZE / 20));
     for number in 0..MESSAGES {
-        let path = maildir.join(format!("new/1.{number}.bench.test"));
+        let path = maildir.join(format!("cur/1.{number}.bench.test:2,"));
         fs::write(&path, &text).unwrap();
         File::options().write(true).open(path).unwrap().set_times(before).unwrap();
     }
