@@ -1,11 +1,13 @@
 //! The pipe between a service and its log.
 
 use base::sys::fd;
+use base::sys::poll::{Wait, poll};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// Both ends of a pipe.
 pub struct Pipe {
@@ -35,6 +37,18 @@ impl Pipe {
         fd::set_nonblocking(read.as_fd(), false).ok()?;
         fd::set_nonblocking(write.as_fd(), false).ok()?;
         Some(Pipe { read, write })
+    }
+
+    /// The same if it can be written to and nobody reads it: that is where a service writes whose
+    /// logger has been killed. Pipes between the service and its own helpers are read.
+    pub fn unread(entry: &Path) -> Option<Pipe> {
+        if !fs::metadata(entry).ok()?.file_type().is_fifo() {
+            return None;
+        }
+        let write =
+            OpenOptions::new().custom_flags(libc::O_NONBLOCK).write(true).open(entry).ok()?;
+        let unread = poll(&mut [Wait::gone(write.as_fd())], Some(Duration::ZERO)).ok()? == 1;
+        if unread { Pipe::behind(entry) } else { None }
     }
 
     /// Which one it is.

@@ -2,6 +2,7 @@
 
 use crate::folder::{Folder, Identity};
 use crate::holder::{self, Holder};
+use crate::pipe::Pipe;
 use crate::running::Running;
 use crate::state;
 use base::sys::signal::{self, Signal};
@@ -151,6 +152,12 @@ impl Seat {
         let process = record.process.filter(|_| record.is_of_kernel(state::Boot::now()));
         let running = process.and_then(Running::adopt)?;
         Some(format!("/proc/{}/fd/{descriptor}", running.pid()).into())
+    }
+
+    /// The pipe to a dead logger that what a supervise has started here writes to. qmail-send has it
+    /// as descriptor 0, and its orders to qmail-lspawn as 1.
+    pub fn unread_pipe(&self) -> Option<Pipe> {
+        [1, 2, 0].into_iter().find_map(|number| Pipe::unread(&self.file_of_process(number)?))
     }
 
     /// Gives orders to the supervise here. It is found by its process, since the directory may

@@ -82,9 +82,9 @@ impl Service {
         let known = |pipe: &Pipe| !written.as_ref().is_some_and(|entry| pipe.is_not(entry));
         if !log.pipe.as_ref().is_some_and(known) {
             let read = log.seat.file_of_stranger(0);
-            let processes = [log.seat.file_of_process(0), self.main.file_of_process(1)];
-            let entries = [written, read].into_iter().chain(processes).flatten();
+            let entries = [written, read, log.seat.file_of_process(0)].into_iter().flatten();
             let old = entries.into_iter().find_map(|entry| Pipe::behind(&entry));
+            let old = old.or_else(|| self.main.unread_pipe());
             log.pipe = Some(old.map_or_else(Pipe::new, Ok)?);
         }
         log.follow();

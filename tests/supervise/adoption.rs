@@ -463,3 +463,36 @@ fn a_service_and_its_logger_outlive_svscan_and_both_supervises() {
     assert_eq!(scan.finish(LIMIT).status.code(), Some(0));
     assert!(pids.into_iter().all(is_gone));
 }
+
+#[test]
+fn what_a_service_writes_to_its_helper_is_not_for_the_logger() {
+    if original() {
+        return;
+    }
+    let place = services();
+    // as qmail-send: its log is descriptor 0, and 1 is a pipe to one of its own
+    let run = "mkfifo helper; cat <helper >>../../orders &\ntrap '' PIPE; exec 0>&1 1>helper 2>/dev/null\nn=0\n\
+               while :; do n=$((n+1)); echo $n; echo $n >&0; sleep 0.01; done\n";
+    place.service("service/a", run);
+    place.service("service/a/log", "exec multilog s16777215 ./main\n");
+    let mut scan = place.svscan();
+    let names = ["service/a", "service/a/log"];
+    place.wait_lines("service/a/log/main/current", 10);
+    let supervises = names.map(|name| place.state(name, "supervisor").parse().unwrap());
+    let killed = [supervises[0], supervises[1], place.pid(names[1])];
+    scan.signal(libc::SIGSTOP);
+    killed.into_iter().for_each(|pid| signal(pid, libc::SIGKILL));
+    scan.signal(libc::SIGKILL);
+    scan.wait(LIMIT);
+    let seen = place.text("service/a/log/main/current").lines().count();
+    // the old one is dropped only at the end: its group holds the service
+    let old = std::mem::replace(&mut scan, place.svscan());
+    place.wait_lines("service/a/log/main/current", seen + 20);
+    let served = place.text("orders").lines().count();
+    let orders = place.wait_lines("orders", served + 50);
+    let expected: Vec<String> = (1..=orders.len()).map(|number| number.to_string()).collect();
+    assert_eq!(orders, expected);
+    scan.signal(libc::SIGTERM);
+    assert_eq!(scan.finish(LIMIT).status.code(), Some(0));
+    drop(old);
+}

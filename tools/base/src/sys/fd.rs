@@ -154,16 +154,6 @@ pub fn start_write_back(fd: BorrowedFd) {
     unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
-/// Waits until a file's data has been written to the disk, which may still lose it: a later fsync
-/// waits less. Only a hint, too.
-pub fn await_write_back(fd: BorrowedFd) {
-    let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE
-        | libc::SYNC_FILE_RANGE_WRITE
-        | libc::SYNC_FILE_RANGE_WAIT_AFTER;
-    // SAFETY: no memory is involved.
-    unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, flags) };
-}
-
 /// One read, tried again after a signal. 0 is the end.
 pub fn read(fd: BorrowedFd, into: &mut [u8]) -> io::Result<usize> {
     loop {

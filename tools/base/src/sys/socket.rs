@@ -248,6 +248,11 @@ pub fn interface_name(number: u32) -> Option<Vec<u8>> {
     (!found.is_null()).then(|| name[..end].to_vec())
 }
 
+/// Sends what is written at once, however little it is, on a TCP connection; nothing else has it.
+pub fn never_delay(socket: BorrowedFd) {
+    let _ = set(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+}
+
 fn set(socket: BorrowedFd, level: i32, option: i32, value: i32) -> io::Result<()> {
     let size = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the kernel reads one int.

@@ -140,14 +140,10 @@ impl Message {
         buffer.put(format!("u{}\0p{}\0", ids::real_uid(), std::process::id()).as_bytes());
         buffer.copy_envelope(&envelope)?;
         fd::start_write_back(envelope.as_fd());
-        // A journal commits all names and sizes at the first sync, if the data are there. Folders
-        // come first: others change them all the time, and their sync would commit that, too.
-        fd::await_write_back(self.text.as_fd());
-        fd::await_write_back(envelope.as_fd());
-        files::sync_folder(Path::new("intd")).or_exit(INTD)?;
-        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
         self.text.sync_all().or_exit(WRITE)?;
-        envelope.sync_all().or_exit(WRITE)
+        envelope.sync_all().or_exit(WRITE)?;
+        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
+        files::sync_folder(Path::new("intd")).or_exit(INTD)
     }
 
     /// The instant of acceptance: the message is in `todo`.
