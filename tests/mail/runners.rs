@@ -6,7 +6,7 @@ use std::path::Path;
 use tests::{Running, original, ran, redirected, start, until};
 
 /// What qmail-lspawn looks for in a qmail-local.
-const MARK: &str = "qmail-local -w: takes orders of qmail-lspawn, form 1";
+const MARK: &str = "qmail-local -w: takes orders of qmail-lspawn, form 2";
 
 /// Clock ticks a second, as /proc counts them.
 const TICKS: u64 = 100;
@@ -31,10 +31,16 @@ impl Spawner {
 
     /// Orders a delivery.
     fn order(&mut self, recipient: &str) {
+        self.order_of("1/24", recipient);
+    }
+
+    /// Orders a delivery of this message; gives its number.
+    fn order_of(&mut self, message: &str, recipient: &str) -> u8 {
         let number = self.orders as u8 % 100 + 1;
         self.orders += 1;
-        let words = format!("1/24\0sender@b.example\0{recipient}@a.example\0");
+        let words = format!("{message}\0sender@b.example\0{recipient}@a.example\0");
         self.run.write([&[number][..], words.as_bytes()].concat());
+        number
     }
 
     /// Waits until all are reported; gives the last report.
@@ -161,7 +167,8 @@ fn one_that_is_killed_is_told_and_replaced() {
     let kill = "|kill -9 $(cut -d' ' -f4 /proc/$PPID/stat)\n";
     spawner.home.write("alias/.qmail-kill", kill);
     assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
-    assert_eq!(spawner.deliver("kill"), "Zqmail-local crashed.\n");
+    // what goes on without it counts
+    assert_eq!(spawner.deliver("kill"), "Kdid 0+0+1\n");
     assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
     // while it waits
     let processes: Vec<u32> = spawner.names().iter().map(|name| Spawner::process(name)).collect();
@@ -173,8 +180,91 @@ fn one_that_is_killed_is_told_and_replaced() {
     assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
     // a child that is killed is one delivery, too
     spawner.home.write("alias/.qmail-child", "|kill -9 $PPID\n");
-    let report = spawner.deliver("child");
-    assert_eq!(report, "ZAack, child crashed. (#4.3.0)\n");
+    assert_eq!(spawner.deliver("child"), "Zqmail-local crashed.\n");
+    assert_eq!(spawner.deliver("a"), "Kdid 1+0+0\n");
+}
+
+#[test]
+fn what_takes_long_holds_up_no_other_message() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    let fifo = spawner.home.join("alias/fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+    spawner.home.write("alias/.qmail-slow", "|cat fifo\n");
+    let reports = |spawner: &Spawner| spawner.run.out().matches('\0').count();
+    // all at once, so that they come to few
+    for round in 1..=3 {
+        spawner.order("slow");
+        (0..20).for_each(|_| spawner.order("quick"));
+        spawner.order("slow");
+        let done = round * 20;
+        until(tests::LIMIT, "the others are delivered", || reports(&spawner) >= done);
+        assert_eq!(reports(&spawner), done);
+        assert_eq!(spawner.names().len(), done);
+    }
+    // a program that waits for its end reads all of it
+    let mut fifo = fs::File::create(&fifo).unwrap();
+    std::io::Write::write_all(&mut fifo, b"late\n").unwrap();
+    drop(fifo);
+    spawner.report();
+    let out = spawner.run.out();
+    assert_eq!(out.matches("Kdid 1+0+0\n\0").count(), 60);
+    assert_eq!(out.matches("did 0+0+1\n\0").count(), 6, "{out}");
+}
+
+#[test]
+fn messages_that_come_together_end_each_its_own_way() {
+    if original() {
+        return; // The others start a process for each.
+    }
+    let mut spawner = Spawner::new("./Maildir/\n");
+    let big = "Subject: big\n\n".to_owned() + &"A line of a long message.\n".repeat(50_000);
+    spawner.home.write("queue/mess/2/25", &big).maildir("alias/Other");
+    for (name, text) in [
+        ("other", "./Other/\n"),
+        ("both", "./Maildir/\n./Other/\n"),
+        ("no", "./Absent/\n"),
+        ("half", "./Half/\n"),
+        ("list", "./Maildir/\n"),
+        ("nothing", "# nothing\n"),
+    ] {
+        spawner.home.write(format!("alias/.qmail-{name}"), text);
+    }
+    spawner.home.maildir("alias/Half");
+    fs::remove_dir(spawner.home.join("alias/Half/new")).unwrap();
+    let list = spawner.home.join("alias/.qmail-list");
+    fs::set_permissions(list, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let ends = [
+        ("a", "Kdid 1+0+0\n"),
+        ("other", "Kdid 1+0+0\n"),
+        ("no", "ZUnable to chdir to maildir. (#4.2.1)\n"),
+        ("both", "Kdid 2+0+0\n"),
+        ("half", "ZTemporary error on maildir delivery. (#4.3.0)\n"),
+        ("list", "ZUh-oh: .qmail has file delivery but has x bit set. (#4.7.0)\n"),
+        ("nothing", "Kdid 0+0+0\n"),
+        ("b", "Kdid 1+0+0\n"),
+    ];
+    for _ in 0..5 {
+        let numbers = ends.map(|(to, _)| {
+            let message = if to == "a" { "2/25" } else { "1/24" };
+            char::from(spawner.order_of(message, to))
+        });
+        spawner.report();
+        let out = spawner.run.out();
+        let reports: Vec<&str> = out[1..].split('\0').collect();
+        for (number, (to, end)) in numbers.into_iter().zip(ends) {
+            assert!(reports.contains(&format!("{number}{end}").as_str()), "{to}: {out:?}");
+        }
+    }
+    let other = spawner.home.place().names("alias/Other/new");
+    assert_eq!((spawner.names().len(), other.len()), (15, 10));
+    let text = |name: &String| spawner.home.place().text(format!("alias/Maildir/new/{name}"));
+    let whole = spawner.names().iter().filter(|name| text(name).ends_with(&big)).count();
+    assert_eq!(whole, 5);
+    assert!(spawner.home.place().names("alias/Half/tmp").is_empty());
+    assert!(spawner.home.place().names("alias/Maildir/tmp").is_empty());
 }
 
 #[test]
@@ -226,7 +316,10 @@ fn one_that_goes_wrong_holds_up_nothing() {
     assert_eq!(spawner.deliver("a"), "Z");
     let spent = ticks(spawner.run.pid()) - before;
     assert!(spent < TICKS / 2, "{spent} ticks were spent on waiting");
-    taken_over(&spawner, "printf '\\0\\0\\0' >&0; printf '\\0' >&0; sleep 1");
+    // what is no answer, and answers for others and for itself
+    taken_over(&spawner, "printf '\\1\\2\\3' >&0; exit 111");
+    assert_eq!(spawner.deliver("a"), "Z");
+    taken_over(&spawner, "printf '\\2\\0' >&0; printf '\\377\\0' >&0; printf '\\3\\0' >&0");
     assert_eq!(spawner.deliver("a"), "K");
     taken_over(&spawner, "exit 100");
     assert_eq!(spawner.deliver("a"), "D");

@@ -7,7 +7,8 @@ use nix::errno::Errno;
 /// All faults that a call can meet.
 pub fn all(call: &Call) -> Vec<Strike> {
     let errors = errors(call.number, call.file).iter().map(|error| Fault::Error(*error));
-    let short = SHORT.contains(&call.number).then_some(Fault::Short);
+    let parts = SHORT.contains(&call.number) && call.file != Kind::Packets;
+    let short = parts.then_some(Fault::Short);
     let strike = |fault| Strike { call: call.clone(), fault };
     errors.chain(short).chain([Fault::Kill]).map(strike).collect()
 }
@@ -44,7 +45,11 @@ const SHORT: [c_long; 9] = [
 fn errors(call: c_long, file: Kind) -> &'static [Errno] {
     use Errno::*;
     match call {
-        libc::SYS_read | libc::SYS_write | libc::SYS_writev if file == Kind::Pipe => &[EINTR],
+        libc::SYS_read | libc::SYS_write | libc::SYS_writev
+            if matches!(file, Kind::Pipe | Kind::Packets) =>
+        {
+            &[EINTR]
+        }
         libc::SYS_write | libc::SYS_writev if file == Kind::Nonblocking => &[],
         libc::SYS_read if file == Kind::Nonblocking => &[EAGAIN],
         libc::SYS_write | libc::SYS_writev | libc::SYS_pwrite64 | libc::SYS_copy_file_range => {

@@ -41,5 +41,6 @@ mod queueing;
 mod relaying;
 mod repairing;
 mod serving;
+mod staying;
 mod submitting;
 mod tables;

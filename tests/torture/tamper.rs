@@ -59,6 +59,8 @@ pub enum Kind {
     Any,
     /// A pipe, a FIFO or a socket.
     Pipe,
+    /// A socket of packets, which come whole or not at all.
+    Packets,
     /// One that nobody waits for.
     Nonblocking,
 }
@@ -388,6 +390,9 @@ fn kind(pid: Pid, descriptor: u64) -> Kind {
     if !found.is_ok_and(|kind| kind.is_fifo() || kind.is_socket()) {
         return Kind::Any;
     }
+    if is_of_packets(pid, descriptor) {
+        return Kind::Packets;
+    }
     let about = fs::read_to_string(format!("/proc/{pid}/fdinfo/{descriptor}")).unwrap_or_default();
     let flags = about.lines().find_map(|line| line.strip_prefix("flags:"));
     let flags = flags.and_then(|flags| i32::from_str_radix(flags.trim(), 8).ok());
@@ -395,6 +400,22 @@ fn kind(pid: Pid, descriptor: u64) -> Kind {
         0 => Kind::Pipe,
         _ => Kind::Nonblocking,
     }
+}
+
+/// Whether it is a socket between processes that keeps packets apart.
+fn is_of_packets(pid: Pid, descriptor: u64) -> bool {
+    let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).unwrap_or_default();
+    let link = link.to_string_lossy();
+    let Some(number) = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) else {
+        return false;
+    };
+    let packets = format!("{:04}", libc::SOCK_SEQPACKET);
+    let sockets = fs::read_to_string(format!("/proc/{pid}/net/unix")).unwrap_or_default();
+    sockets.lines().any(|line| {
+        // Num RefCount Protocol Flags Type St Inode Path
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        fields.get(4) == Some(&packets.as_str()) && fields.get(6) == Some(&number)
+    })
 }
 
 fn go_on(pid: Pid, signal: Option<Signal>) {

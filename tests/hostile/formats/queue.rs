@@ -5,7 +5,7 @@ use base::sys::socket;
 use base::sys::wait::Status;
 use mail::control::{Map, Names};
 use mail::queue_files::Name;
-use mail::runner::{self, Runner};
+use mail::runner::{self, Order, Runner};
 use mail::send::records::Records;
 use mail::send::reports::Reports;
 use mail::send::rewrite::{Rules, sender_for};
@@ -32,10 +32,10 @@ formats! {
     spawner_reports ["\x01Kdone\n\0\x02Znot now\0\x00Dno\n\0\x03\0", "\x05"]
         [b"\0", b"K", b"Z", b"D", b"\0K", b"\n"]
 
-    runner_orders ["alias\0/home\0a\0-\0b\0a.example\0me@b.example\0./Mailbox\0", "\0\0\0\0\0\0\0\0"]
+    runner_orders ["\x05alias\0/home\0a\0-\0b\0a.example\0me@b.example\0./Mailbox\0", "\0\0\0\0\0\0\0\0"]
         [b"\0", b"\0\0", b"/", b"-"]
 
-    runner_answers ["\0", "\x6f\0d"] [b"\0", b"\x6f", b"\xff"]
+    runner_answers ["\x05\0", "\x05\x6f\x06\0"] [b"\0", b"\x6f", b"\xff"]
 
     recipients ["a@local.example", "b%c@percent.example", "x@.virtual.example", "list-@[]", "nohost"]
         [b"@", b"%", b".", b"[]", b"virtual.example", b"percent.example", b"-@[]", b"\0", b"-"]
@@ -122,16 +122,16 @@ fn runner_orders(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(16384)];
     socket::send_with(theirs.as_fd(), bytes, [null.as_fd(), null.as_fd()]).unwrap();
     drop(theirs);
-    match runner::next_order(ours.as_fd()) {
-        Ok(Some((words, _))) => {
+    match Order::next(ours.as_fd()) {
+        Ok(Some(Order { number, words, .. })) => {
             assert!(words.iter().all(|word| !word.as_bytes().contains(&0)));
             // a last NUL may be missing, and more may follow
-            let packet = runner::packet(&words);
+            let packet = runner::packet(number, &words);
             assert!(packet.is_none_or(|packet| bytes.starts_with(&packet[..packet.len() - 1])));
         }
         // without a byte there is nothing to tell it from an end
         Ok(None) => assert!(bytes.is_empty()),
-        Err(_) => assert!(bytes.iter().filter(|byte| **byte == 0).count() < 7),
+        Err(_) => assert!(bytes.iter().skip(1).filter(|byte| **byte == 0).count() < 7),
     }
 }
 
@@ -143,15 +143,17 @@ fn runner_answers(bytes: &[u8]) {
         Ok(0)
     });
     let (mut ours, theirs) = (ours.unwrap(), theirs.unwrap());
-    // packets of one byte, of several, and of none; some find no room
-    let packets = bytes.chunks(1).take(50).chain(halves(bytes)).chain(bytes.chunks(1).take(50));
+    let null = fs::File::open("/dev/null").unwrap();
+    ours.order(b"\0", null.as_fd(), null.as_fd()).unwrap();
+    // packets of one byte, of two, of several, and of none; some find no room
+    let packets = bytes.chunks(2).take(50).chain(halves(bytes)).chain(bytes.chunks(1).take(50));
     let sent = packets.filter(|packet| socket::send_now(theirs.as_fd(), packet).is_ok());
     let sent: Vec<&[u8]> = sent.collect();
     drop(theirs);
-    // each is an answer, until there are no more, or one that is none
-    for code in sent.iter().map_while(|packet| packet.first()) {
+    // each of two is an answer, until there are no more, or one that is none
+    for answer in sent.iter().take_while(|packet| packet.len() == 2) {
         assert!(ours.socket().is_some());
-        assert_eq!(ours.answer(), Some(Status(i32::from(*code) << 8)));
+        assert_eq!(ours.answer(), Some((answer[0], Status(i32::from(answer[1]) << 8))));
     }
     assert_eq!(ours.answer(), None);
     assert!(ours.socket().is_none());

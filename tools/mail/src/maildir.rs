@@ -6,7 +6,7 @@ use base::sys::clock;
 use base::sys::fd;
 use base::sys::folder::Folder;
 use base::sys::host;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt::{self, Display, Formatter};
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -82,6 +82,19 @@ impl Names {
     }
 }
 
+/// A message in `tmp` that need not be on disk yet. It stays there until it is published.
+pub struct Written {
+    place: Place,
+    file: File,
+}
+
+/// Where a message is, and where it goes.
+struct Place {
+    tmp: Folder,
+    new: Folder,
+    name: OsString,
+}
+
 /// Delivers a message behind `head` into the Maildir of this path. It is written and synced in
 /// `tmp`, linked into `new`, and `new` is synced: a crash leaves a whole message in `new` or none.
 /// `tmp` and `new` must be folders, not links to some.
@@ -91,6 +104,17 @@ pub fn deliver(
     head: &[u8],
     message: BorrowedFd,
 ) -> Result<(), Failure> {
+    let written = write(path, names, head, message)?;
+    publish(vec![written]).into_iter().collect()
+}
+
+/// The first half of a delivery: the message is in `tmp`.
+pub fn write(
+    path: &Path,
+    names: &mut Names,
+    head: &[u8],
+    message: BorrowedFd,
+) -> Result<Written, Failure> {
     let maildir = Folder::open(path).map_err(|why| match errno::is_temporary(&why) {
         true => Failure::Other,
         false => Failure::Folder,
@@ -98,10 +122,84 @@ pub fn deliver(
     let tmp = maildir.folder("tmp").map_err(other)?;
     let new = maildir.folder("new").map_err(other)?;
     let (name, file) = create(&tmp, names).map_err(other)?;
-    let done = write(file, head, message).and_then(|()| publish(&tmp, &new, &name).map_err(other));
-    // After the link: a crash between them leaves two names, never none.
-    let _ = tmp.unlink(&name);
-    done
+    let place = Place { tmp, new, name };
+    match copy(&file, head, message) {
+        Ok(()) => Ok(Written { place, file }),
+        Err(why) => {
+            place.leave_tmp();
+            Err(why)
+        }
+    }
+}
+
+/// The second half, for many messages that share the waits for the disk: all are synced, then
+/// linked into `new`, and then each `new` is synced once. How each has ended, in their order.
+pub fn publish(messages: Vec<Written>) -> Vec<Result<(), Failure>> {
+    if messages.len() > 1 {
+        messages.iter().for_each(|message| fd::start_write_back(message.file.as_fd()));
+    }
+    let mut ends: Vec<_> = messages.into_iter().map(Written::sync).collect();
+    // Not before all are synced: a new name would have the next file wait for the disk again.
+    for (place, end) in &mut ends {
+        if end.is_ok() {
+            *end = place.link();
+        }
+    }
+    let mut folders = Folders::default();
+    let settle = |(place, end): (Place, io::Result<()>)| {
+        let end = end.and_then(|()| place.settle(&mut folders));
+        // After the link: a crash between them leaves two names, never none.
+        place.leave_tmp();
+        end.map_err(other)
+    };
+    ends.into_iter().map(settle).collect()
+}
+
+impl Written {
+    /// Has it on disk.
+    fn sync(self) -> (Place, io::Result<()>) {
+        let Written { place, file } = self;
+        let synced = file.sync_all().and_then(|()| fd::close_written(file));
+        (place, synced)
+    }
+}
+
+/// Folders that have been synced, and whether that went well.
+#[derive(Default)]
+struct Folders(Vec<((u64, u64), bool)>);
+
+impl Folders {
+    /// Puts the names in a folder on disk, unless that was tried already.
+    fn sync(&mut self, folder: &Folder) -> io::Result<()> {
+        let identity = folder.identity()?;
+        match self.0.iter().find(|(other, _)| *other == identity) {
+            Some((_, true)) => Ok(()),
+            Some((_, false)) => Err(ErrorKind::Other.into()),
+            None => {
+                let synced = folder.sync();
+                self.0.push((identity, synced.is_ok()));
+                synced
+            }
+        }
+    }
+}
+
+impl Place {
+    fn link(&self) -> io::Result<()> {
+        self.tmp.link(&self.name, &self.new, &self.name)
+    }
+
+    /// Puts the name in `new` on disk, or takes it away.
+    fn settle(&self, folders: &mut Folders) -> io::Result<()> {
+        folders.sync(&self.new).inspect_err(|_| {
+            // Nobody may rely on it, and it will come again.
+            let _ = self.new.unlink(&self.name);
+        })
+    }
+
+    fn leave_tmp(&self) {
+        let _ = self.tmp.unlink(&self.name);
+    }
 }
 
 fn other(_: io::Error) -> Failure {
@@ -124,8 +222,8 @@ fn create(tmp: &Folder, names: &mut Names) -> io::Result<(OsString, File)> {
     }
 }
 
-/// Writes all and has it on disk.
-fn write(file: File, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
+/// Writes all.
+fn copy(file: &File, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
     let end = Instant::now() + LIMIT;
     let mut block = Vec::with_capacity(BLOCK + head.len());
     block.extend_from_slice(head);
@@ -133,23 +231,13 @@ fn write(file: File, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
         let count = fd::append(message, &mut block).map_err(|_| Failure::Message)?;
         fd::write_all(file.as_fd(), &block).map_err(other)?;
         if count == 0 {
-            break;
+            return Ok(());
         }
         if Instant::now() > end {
             return Err(Failure::Timeout);
         }
         block.clear();
     }
-    file.sync_all().and_then(|()| fd::close_written(file)).map_err(other)
-}
-
-/// Gives the file in `tmp` its name in `new`, and puts that on disk.
-fn publish(tmp: &Folder, new: &Folder, name: &OsStr) -> io::Result<()> {
-    tmp.link(name, new, name)?;
-    new.sync().inspect_err(|_| {
-        // Nobody may rely on it, and it will come again.
-        let _ = new.unlink(name);
-    })
 }
 
 #[cfg(test)]

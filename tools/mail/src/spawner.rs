@@ -35,13 +35,13 @@ pub trait Deliver {
 
     /// Begins a delivery: a child with the message as descriptor 0 and `output` as 1 and 2. An
     /// error means that there is no child, and is reported as `unable to fork`. One of those that
-    /// wait may do it instead.
+    /// stay may do it instead.
     fn begin(
         &mut self,
         order: &Order,
         message: BorrowedFd,
         output: BorrowedFd,
-        waiting: &mut Runners,
+        runners: &mut Runners,
     ) -> io::Result<Begun>;
 
     /// The report of a child that has ended. `output` is cut to [`Deliver::OUTPUT`] bytes and one
@@ -51,10 +51,10 @@ pub trait Deliver {
 
 /// How a delivery has begun.
 pub enum Begun {
-    /// This child is working on it.
+    /// This child works on it.
     Child(Pid),
-    /// This one is, and can do more after it.
-    Runner(Runner),
+    /// The runner of this id does, maybe among others.
+    Runner(u64),
     /// There is nothing to do: the report.
     Done(Vec<u8>),
 }
@@ -63,7 +63,7 @@ pub enum Begun {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// Which report belongs to it.
-    number: u8,
+    pub number: u8,
     /// The message's name below `queue/mess`: `7/1234`.
     pub message: Vec<u8>,
     /// The envelope sender.
@@ -143,10 +143,8 @@ impl Orders {
 }
 
 /// A delivery that is going on.
-struct Child {
-    pid: Pid,
-    /// It can do more after this delivery.
-    runner: Option<Runner>,
+struct Delivery {
+    by: By,
     /// How it ended, once it has.
     status: Option<Status>,
     /// The read end of its output, until that has ended: grandchildren may hold it longer.
@@ -154,20 +152,20 @@ struct Child {
     text: Vec<u8>,
 }
 
-/// Where a child says something.
-#[derive(Clone, Copy)]
-enum Source {
-    Output,
-    /// The socket on which it says that it has done its work.
-    Answer,
+/// Who carries out a delivery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Child(Pid),
+    Runner(u64),
 }
 
-impl Child {
-    fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
-        let output = self.output.as_ref().map(|output| (Source::Output, output.as_fd()));
-        let socket = self.runner.as_ref().and_then(Runner::socket);
-        output.into_iter().chain(socket.map(|socket| (Source::Answer, socket)))
-    }
+/// Where something is said.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The output of this delivery.
+    Output(usize),
+    /// The socket on which this runner says that it has done its work.
+    Answers(u64),
 }
 
 /// Runs a spawner in the installation at `home` until qmail-send closes descriptor 0 and the last
@@ -185,8 +183,8 @@ pub fn run<D: Deliver>(home: &Path, deliver: D) -> Result<Code> {
     let mut spawner = Spawner {
         deliver,
         owner: users.get(Role::Queue).uid,
-        children: (0..most).map(|_| None).collect(),
-        waiting: Runners::default(),
+        deliveries: (0..most).map(|_| None).collect(),
+        runners: Runners::default(),
         orders: Orders::default(),
         closed: false,
     };
@@ -204,10 +202,10 @@ struct Spawner<D> {
     deliver: D,
     /// The user who owns messages.
     owner: u32,
-    /// By delivery number.
-    children: Vec<Option<Child>>,
-    /// Who can work, but has nothing to do.
-    waiting: Runners,
+    /// By their numbers.
+    deliveries: Vec<Option<Delivery>>,
+    /// Who has stayed.
+    runners: Runners,
     orders: Orders,
     /// No more orders come.
     closed: bool,
@@ -216,19 +214,20 @@ struct Spawner<D> {
 impl<D: Deliver> Spawner<D> {
     fn work(&mut self, ended: &signal::Signals) {
         let mut input = Input::with_size(fd::STDIN, 65536);
-        while !self.closed || self.children.iter().any(Option::is_some) {
+        while !self.closed || self.deliveries.iter().any(Option::is_some) {
             let (spoke, told, asked) = self.wait(ended);
             if told {
                 ended.take().for_each(drop);
                 self.children_ended();
             }
-            for (number, source) in spoke {
+            for source in spoke {
                 match source {
-                    Source::Output => self.output_read(number),
-                    Source::Answer => self.answer_read(number),
+                    Source::Output(number) => self.output_read(number),
+                    Source::Answers(id) => self.answers_read(id),
                 }
             }
-            self.waiting.end_old();
+            self.settle_accidents();
+            self.runners.end_old();
             self.report_finished();
             if asked {
                 self.orders_read(&mut input);
@@ -236,21 +235,23 @@ impl<D: Deliver> Spawner<D> {
         }
     }
 
-    /// Waits for something to do. Gives the children who said something, and how, whether one has
-    /// ended, and whether there are orders.
-    fn wait(&self, ended: &signal::Signals) -> (Vec<(usize, Source)>, bool, bool) {
-        let mut sources = Vec::new();
+    /// Waits for something to do. Gives who said something, whether a child has ended, and whether
+    /// there are orders.
+    fn wait(&self, ended: &signal::Signals) -> (Vec<Source>, bool, bool) {
+        let deliveries = self.deliveries.iter().enumerate();
+        let outputs = deliveries.filter_map(|(number, delivery)| {
+            let output = delivery.as_ref()?.output.as_ref()?;
+            Some((Source::Output(number), output.as_fd()))
+        });
+        let runners = self.runners.all().iter();
+        let answers = runners.filter_map(|r| Some((Source::Answers(r.id), r.socket()?)));
+        let (sources, fds): (Vec<_>, Vec<_>) = outputs.chain(answers).unzip();
         let mut waits = vec![Wait::read(ended.fd())];
-        for (number, child) in self.children.iter().enumerate() {
-            for (source, fd) in child.iter().flat_map(Child::sources) {
-                sources.push((number, source));
-                waits.push(Wait::read(fd));
-            }
-        }
+        waits.extend(fds.into_iter().map(Wait::read));
         if !self.closed {
             waits.push(Wait::read(fd::STDIN));
         }
-        if poll(&mut waits, self.waiting.next_end()).is_err() {
+        if poll(&mut waits, self.runners.next_end()).is_err() {
             clock::pause(PAUSE);
         }
         let asked = !self.closed && waits.last().is_some_and(|wait| wait.ready);
@@ -275,7 +276,7 @@ impl<D: Deliver> Spawner<D> {
 
     /// Begins a delivery; gives its report if it is over at once.
     fn begin(&mut self, order: &Order) -> Option<Vec<u8>> {
-        match self.children.get(usize::from(order.number)) {
+        match self.deliveries.get(usize::from(order.number)) {
             None => return Some(b"ZInternal error: delnum too big. (#4.3.5)\n".to_vec()),
             Some(Some(_)) => return Some(b"ZInternal error: delnum in use. (#4.3.5)\n".to_vec()),
             Some(None) => {}
@@ -287,15 +288,15 @@ impl<D: Deliver> Spawner<D> {
         let Ok((read, write)) = fd::pipe() else {
             return Some(b"Zqmail-spawn unable to create pipe. (#4.3.0)\n".to_vec());
         };
-        let begun = self.deliver.begin(order, message.as_fd(), write.as_fd(), &mut self.waiting);
-        let (pid, runner) = match begun {
-            Ok(Begun::Child(pid)) => (pid, None),
-            Ok(Begun::Runner(runner)) => (runner.pid, Some(runner)),
+        let begun = self.deliver.begin(order, message.as_fd(), write.as_fd(), &mut self.runners);
+        let by = match begun {
+            Ok(Begun::Child(pid)) => By::Child(pid),
+            Ok(Begun::Runner(id)) => By::Runner(id),
             Ok(Begun::Done(report)) => return Some(report),
             Err(_) => return Some(b"Zqmail-spawn unable to fork. (#4.3.0)\n".to_vec()),
         };
-        let child = Child { pid, runner, status: None, output: Some(read), text: Vec::new() };
-        self.children[usize::from(order.number)] = Some(child);
+        let delivery = Delivery { by, status: None, output: Some(read), text: Vec::new() };
+        self.deliveries[usize::from(order.number)] = Some(delivery);
         None
     }
 
@@ -319,42 +320,63 @@ impl<D: Deliver> Spawner<D> {
 
     fn children_ended(&mut self) {
         while let Some((pid, status)) = wait::any() {
-            self.waiting.ended(pid);
-            let mut children = self.children.iter_mut().flatten();
-            if let Some(child) = children.find(|child| child.pid == pid && child.status.is_none()) {
-                // What it has done counts, whatever became of it then.
-                let answer = child.runner.take().and_then(|mut runner| runner.answer());
-                child.status = Some(answer.unwrap_or(status));
+            self.runners.ended(pid, status);
+            let mut deliveries = self.deliveries.iter_mut().flatten();
+            let is_its = |d: &&mut Delivery| d.by == By::Child(pid) && d.status.is_none();
+            if let Some(delivery) = deliveries.find(is_its) {
+                delivery.status = Some(status);
             }
         }
     }
 
-    /// Somebody may have done his work and wait for more.
-    fn answer_read(&mut self, number: usize) {
-        let Some(child) = &mut self.children[number] else { return };
-        if let Some(status) = child.runner.as_mut().and_then(Runner::answer) {
-            child.status = Some(status);
-            child.runner.take().into_iter().for_each(|runner| self.waiting.give(runner));
+    /// A runner says how deliveries have ended. Only its own: a user may have taken it over.
+    fn answers_read(&mut self, id: u64) {
+        while let Some((number, status)) = self.runners.find(id).and_then(Runner::answer) {
+            let delivery = self.deliveries.get_mut(usize::from(number)).and_then(Option::as_mut);
+            if let Some(delivery) =
+                delivery.filter(|d| d.by == By::Runner(id) && d.status.is_none())
+            {
+                delivery.status = Some(status);
+                self.runners.done(id);
+            }
+        }
+    }
+
+    /// Deliveries of runners whose output has ended have an answer, or never will.
+    fn settle_accidents(&mut self) {
+        for number in 0..self.deliveries.len() {
+            let Some(Delivery { by: By::Runner(id), status: None, output: None, .. }) =
+                self.deliveries[number]
+            else {
+                continue;
+            };
+            self.answers_read(id);
+            if let Some(delivery @ Delivery { status: None, .. }) = &mut self.deliveries[number]
+                && let Some(status) = self.runners.accident(id)
+            {
+                delivery.status = Some(status);
+                self.runners.done(id);
+            }
         }
     }
 
     fn output_read(&mut self, number: usize) {
-        let Some(child) = &mut self.children[number] else { return };
-        let Some(output) = &child.output else { return };
+        let Some(delivery) = &mut self.deliveries[number] else { return };
+        let Some(output) = &delivery.output else { return };
         let mut bytes = [0; 8192];
         match fd::read(output.as_fd(), &mut bytes) {
-            Ok(0) | Err(_) => child.output = None,
+            Ok(0) | Err(_) => delivery.output = None,
             Ok(count) => {
-                let room = D::OUTPUT + 1 - child.text.len();
-                child.text.extend_from_slice(&bytes[..count.min(room)]);
+                let room = D::OUTPUT + 1 - delivery.text.len();
+                delivery.text.extend_from_slice(&bytes[..count.min(room)]);
             }
         }
     }
 
     /// Reports those who have ended and whose output has.
     fn report_finished(&mut self) {
-        for (number, slot) in self.children.iter_mut().enumerate() {
-            let Some(Child { status: Some(status), output: None, text, .. }) = slot else {
+        for (number, slot) in self.deliveries.iter_mut().enumerate() {
+            let Some(Delivery { status: Some(status), output: None, text, .. }) = slot else {
                 continue;
             };
             let report = self.deliver.report(*status, text);

@@ -7,21 +7,32 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// An open folder. Names given to its functions are single names, without a slash.
-pub struct Folder(OwnedFd);
+pub struct Folder(File);
 
 impl Folder {
     /// Opens a folder by its path, following links.
     pub fn open(path: &Path) -> io::Result<Self> {
-        open_at(libc::AT_FDCWD, path.as_os_str(), libc::O_DIRECTORY, 0).map(Folder)
+        open_at(libc::AT_FDCWD, path.as_os_str(), libc::O_DIRECTORY, 0).map(Folder::of)
     }
 
     /// Opens a folder in this one. A link fails (ENOTDIR or ELOOP).
     pub fn folder(&self, name: impl AsRef<OsStr>) -> io::Result<Self> {
         let how = libc::O_DIRECTORY | libc::O_NOFOLLOW;
-        open_at(self.0.as_raw_fd(), name.as_ref(), how, 0).map(Folder)
+        open_at(self.0.as_raw_fd(), name.as_ref(), how, 0).map(Folder::of)
+    }
+
+    fn of(fd: OwnedFd) -> Self {
+        Folder(fd.into())
+    }
+
+    /// What it is, under whatever path: its device, and its number there.
+    pub fn identity(&self) -> io::Result<(u64, u64)> {
+        let about = self.0.metadata()?;
+        Ok((about.dev(), about.ino()))
     }
 
     /// Opens a file for reading. A link fails (ELOOP).

@@ -132,18 +132,27 @@ pub fn send_with(socket: BorrowedFd, bytes: &[u8], given: [BorrowedFd; 2]) -> io
     if sent == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The bytes of a packet, and its descriptors.
+pub type Given = (usize, [OwnedFd; 2]);
+
 /// Waits for a packet of [`send_with`]: its bytes, at most as many as `into` has, and its two
 /// descriptors, closed at exec. `None`: the other end is closed.
-pub fn receive_with(
-    socket: BorrowedFd,
-    into: &mut [u8],
-) -> io::Result<Option<(usize, [OwnedFd; 2])>> {
+pub fn receive_with(socket: BorrowedFd, into: &mut [u8]) -> io::Result<Option<Given>> {
+    receive_given(socket, into, 0)
+}
+
+/// The same without waiting.
+pub fn receive_with_now(socket: BorrowedFd, into: &mut [u8]) -> io::Result<Option<Given>> {
+    receive_given(socket, into, libc::MSG_DONTWAIT)
+}
+
+fn receive_given(socket: BorrowedFd, into: &mut [u8], how: i32) -> io::Result<Option<Given>> {
     let mut part = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     let mut control = Control::default();
     let mut message = control.message(&mut part);
     // SAFETY: the kernel writes at most into.len() bytes there, and control messages to `control`.
     let count = retry(|| unsafe {
-        libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC) as i32
+        libc::recvmsg(socket.as_raw_fd(), &mut message, libc::MSG_CMSG_CLOEXEC | how) as i32
     })?;
     // SAFETY: what the kernel has written. Two descriptors came in it only if its length says so,
     // and nobody else owns them.

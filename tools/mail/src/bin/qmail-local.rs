@@ -14,14 +14,14 @@ use mail::delivery::{Delivery, Owner};
 use mail::dot_qmail::{self, Instruction, candidates, instructions};
 use mail::maildir::{self, Names};
 use mail::mbox::Mbox;
-use mail::runner;
+use mail::runner::{self, Order};
 use mail::submission::Submission;
 use queue::home;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -44,6 +44,12 @@ const LOCKED: &str = "File has been locked for 30 seconds straight. (#4.3.0)\n";
 
 /// Seconds that an mbox may be locked by somebody else.
 const LOCK_SECONDS: u32 = 30;
+
+/// Deliveries that share the waits for the disk.
+const BATCH: usize = 8;
+
+/// Bytes of a message for which others may wait.
+const SHORT: u64 = 1 << 20;
 
 /// Nobody's home or .qmail file may be writable by others.
 const WRITABLE: u32 = 0o002;
@@ -74,36 +80,107 @@ fn ignore_signals() -> Result<()> {
     signal::ignore(signal::FILE_SIZE).unable("ignore SIGXFSZ")
 }
 
-/// Delivers one message after the other as qmail-lspawn asks for it. A child does what more than
-/// writes into Maildirs is to be done for.
+/// Carries out one delivery after the other, as qmail-lspawn asks for it.
 fn take_orders() -> Result<Code> {
     std::hint::black_box(runner::MARK);
-    let socket = fd::STDIN.try_clone_to_owned().unable("keep the socket")?;
-    let nothing = File::open("/dev/null").unable("open /dev/null")?;
-    let mut names = Names::ours();
-    let order = || runner::next_order(socket.as_fd()).unable("read an order");
-    while let Some((words, [message, output])) = order()? {
+    let mut desk = Desk {
+        socket: fd::STDIN.try_clone_to_owned().unable("keep the socket")?,
+        nothing: File::open("/dev/null").unable("open /dev/null")?,
+        names: Names::ours(),
+        posted: Vec::new(),
+    };
+    // Children answer for themselves; nobody waits for them.
+    signal::ignore(signal::CHILD).unable("ignore SIGCHLD")?;
+    while desk.carry_out_batch()? {}
+    Ok(Code::DONE)
+}
+
+/// Where orders are taken. What goes into one Maildir is written as it comes, and then published
+/// with what has come meanwhile: they share the waits for the disk. A child does all else.
+struct Desk {
+    socket: OwnedFd,
+    nothing: File,
+    names: Names,
+    posted: Vec<Posted>,
+}
+
+/// A message in `tmp`, and who waits for it.
+struct Posted {
+    message: maildir::Written,
+    number: u8,
+    output: OwnedFd,
+}
+
+impl Desk {
+    /// Waits for an order, and carries out those that have come by then. False: no more can come.
+    fn carry_out_batch(&mut self) -> Result<bool> {
+        let taken = self.take_batch();
+        self.publish()?;
+        // No folder shall be held meanwhile.
+        std::env::set_current_dir("/").unable("switch to /")?;
+        taken
+    }
+
+    fn take_batch(&mut self) -> Result<bool> {
+        let order = Order::next(self.socket.as_fd()).unable("read an order")?;
+        let Some(order) = order else { return Ok(false) };
+        self.begin(order)?;
+        for _ in 1..BATCH {
+            let order = Order::at_hand(self.socket.as_fd()).unable("read an order")?;
+            let Some(order) = order else { break };
+            self.begin(order)?;
+        }
+        Ok(true)
+    }
+
+    /// Finds out what is to be done, and does it, or half of it, or has it done.
+    fn begin(&mut self, Order { number, words, message, output }: Order) -> Result<()> {
         take_descriptors([message.as_fd(), output.as_fd(), output.as_fd()])?;
-        drop((message, output));
-        let code = code_of(Work::new(words, false, &mut names).and_then(|mut work| {
+        let is_short = File::from(message).metadata().is_ok_and(|about| about.len() <= SHORT);
+        let Desk { socket, nothing, names, posted } = self;
+        let socket = socket.as_fd();
+        let begun = Work::new(words, false, names).and_then(|mut work| {
             work.begin()?;
-            if work.is_for_maildirs() {
-                return work.finish();
+            if is_short && let Some(message) = work.write_if_simple()? {
+                return Ok(Some(message));
             }
             let child = fork::child(|| {
-                *work.names = Names::ours();
-                code_of(ignore_signals().and_then(|()| work.finish()))
+                // Nobody shall wait for the end of an output because we have it, too.
+                posted.clear();
+                let code = code_of(work.finish_in_child());
+                runner::answer(socket, number, code).map_or(Code::TEMP, |()| Code::DONE).0
             });
-            let child = child.map_err(|why| unable("fork", &why))?;
-            let status = wait::child(child).map_err(|why| unable("wait for child", &why))?;
-            status.code().map(Code).ok_or_else(|| later(CRASHED))
-        }));
-        // Whoever waits for the end of the output shall see it, and no folder shall be held.
+            child.map(|_| None).map_err(|why| unable("fork", &why))
+        });
+        let answered = match begun {
+            Ok(Some(message)) => {
+                posted.push(Posted { message, number, output });
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(die) => runner::answer(socket, number, code_of(Err(die))),
+        };
         take_descriptors([nothing.as_fd(); 3])?;
-        std::env::set_current_dir("/").unable("switch to /")?;
-        runner::answer(socket.as_fd(), code).unable("answer")?;
+        answered.unable("answer")
     }
-    Ok(Code::DONE)
+
+    /// Delivers what has been written, and answers.
+    fn publish(&mut self) -> Result<()> {
+        let posted = self.posted.drain(..);
+        let (messages, waiting): (Vec<_>, Vec<_>) =
+            posted.map(|Posted { message, number, output }| (message, (number, output))).unzip();
+        let mut answered = Ok(());
+        for (end, (number, output)) in maildir::publish(messages).into_iter().zip(waiting) {
+            let (text, code) = match end {
+                Ok(()) => (summary(1, 0, 0), Code::DONE),
+                Err(why) => (format!("{why}\n"), Code::TEMP),
+            };
+            // Whether the message is delivered counts, and not who hears of it.
+            let _ = fd::write_all(output.as_fd(), text.as_bytes());
+            answered = answered.and(runner::answer(self.socket.as_fd(), number, code.0));
+        }
+        answered.unable("answer")
+    }
 }
 
 /// These become the first three descriptors.
@@ -240,9 +317,27 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Whether there is nothing to be done but to write into Maildirs.
-    fn is_for_maildirs(&self) -> bool {
-        instructions(&self.instructions.0).all(|line| matches!(line, Instruction::Maildir(_)))
+    /// Writes the message into a Maildir, if that is all that is to be done. It is not delivered
+    /// until it is published.
+    fn write_if_simple(&mut self) -> Result<Option<maildir::Written>> {
+        let (text, list_only) = &self.instructions;
+        let mut lines = instructions(text);
+        let (Some(Instruction::Maildir(name)), None, false) =
+            (lines.next(), lines.next(), list_only)
+        else {
+            return Ok(None);
+        };
+        let folder = Path::new(OsStr::from_bytes(name));
+        let head = [self.delivery.return_path(), self.delivery.delivered_to()].concat();
+        maildir::write(folder, self.names, &head, message()?).map(Some).map_err(later)
+    }
+
+    /// Does what is to be done as a process of its own.
+    fn finish_in_child(self) -> Result<Code> {
+        ignore_signals()?;
+        signal::default(signal::CHILD).unable("reset SIGCHLD")?;
+        *self.names = Names::ours();
+        self.finish()
     }
 
     /// Does what is to be done, or says it.
@@ -437,11 +532,16 @@ fn show(instruction: Instruction) -> Result<()> {
     fd::write_all(fd::STDOUT, &[kind.as_bytes(), b" ", rest, b"\n"].concat()).unable("write output")
 }
 
+/// What was done, as qmail-send logs it.
+fn summary(files: usize, addresses: usize, programs: usize) -> String {
+    format!("did {files}+{addresses}+{programs}\n")
+}
+
 /// Says how many files, addresses and programs there were, and what was queued.
 fn report(done: &Done, queued: Option<Pid>, dry: bool) -> Result<()> {
     let Done { files, programs, recipients } = done;
     let queued = queued.map_or(String::new(), |pid| format!("qp {pid}\n"));
-    let text = format!("did {files}+{}+{programs}\n{queued}", recipients.len());
+    let text = summary(*files, recipients.len(), *programs) + &queued;
     match fd::write_all(fd::STDOUT, text.as_bytes()) {
         // The message is delivered, whoever does not hear of it: an error would repeat that.
         Err(_) if !dry => Ok(()),

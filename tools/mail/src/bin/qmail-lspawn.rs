@@ -121,13 +121,13 @@ impl Deliver for Local {
         order: &Order,
         message: BorrowedFd,
         output: BorrowedFd,
-        waiting: &mut Runners,
+        runners: &mut Runners,
     ) -> io::Result<Begun> {
         if order.local().is_empty() {
             return Ok(Begun::Done(b"K".to_vec()));
         }
-        if let Some(runner) = self.begin_by_runner(order, message, output, waiting) {
-            return Ok(Begun::Runner(runner));
+        if let Some(id) = self.begin_by_runner(order, message, output, runners) {
+            return Ok(Begun::Runner(id));
         }
         let child = fork::child(|| {
             let Err(code) = self.become_qmail_local(order, message, output);
@@ -189,9 +189,9 @@ impl Local {
         order: &Order,
         message: BorrowedFd,
         output: BorrowedFd,
-        waiting: &mut Runners,
-    ) -> Option<Runner> {
-        if !self.takes_orders(waiting) {
+        runners: &mut Runners,
+    ) -> Option<u64> {
+        if !self.takes_orders(runners) {
             return None;
         }
         let who = match self.assigned(order.local()).ok()? {
@@ -203,11 +203,9 @@ impl Local {
             return None;
         }
         let owner = (who.uid, who.gid);
-        let packet = runner::packet(&self.words(order, who))?;
-        while let Some(mut runner) = waiting.take(owner) {
-            if runner.order(&packet, message, output).is_ok() {
-                return Some(runner);
-            }
+        let packet = runner::packet(order.number, &self.words(order, who))?;
+        if let Some(id) = runners.order(owner, &packet, message, output) {
+            return Some(id);
         }
         let start = |socket: BorrowedFd| {
             fork::child(|| {
@@ -217,14 +215,14 @@ impl Local {
         };
         let mut runner = Runner::new(owner, start).ok()?;
         runner.order(&packet, message, output).ok()?;
-        Some(runner)
+        Some(runners.add(runner))
     }
 
     /// Whether bin/qmail-local is ours. Those of another one than that of now shall not go on.
-    fn takes_orders(&mut self, waiting: &mut Runners) -> bool {
+    fn takes_orders(&mut self, runners: &mut Runners) -> bool {
         let (ours, changed) = self.qmail_local.look();
         if changed {
-            waiting.end_all();
+            runners.end_all();
         }
         ours
     }
