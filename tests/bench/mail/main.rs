@@ -69,9 +69,11 @@ fn smtp_in(place: &Place, rounds: usize, short: bool) {
     let servers = [ours::start(place, Out::None), postfix::start(place, Out::None)];
     let mut table = Table::new(&format!("SMTP to Maildir, {}", place.name));
     let bar = if place.in_memory { Bar::Cpu(1.0) } else { Bar::Rate(1.3) };
-    let cases = [(1, 1, 300), (10, 1, 500), (50, 1, 500), (1, 100, 300), (10, 100, 1000)];
-    let all = cases.into_iter().chain([(50, 100, 2000)]);
-    for (sessions, each, messages) in all.filter(|case| !short || *case == (10, 100, 1000)) {
+    // The row with a bar comes first: without a journal, ext4 gives no inode again for minutes and
+    // looks through all of them for each new file.
+    let cases = [(10, 100, 1000), (50, 100, 2000), (1, 100, 300), (10, 1, 500), (50, 1, 500)];
+    let all = cases.into_iter().chain([(1, 1, 300)]);
+    for (sessions, each, messages) in all.take(if short { 1 } else { usize::MAX }) {
         let load = Load { sessions, keep: each > 1, messages };
         let name = format!("{sessions} sessions x {each}");
         let bar = if (sessions, each) == (10, 100) { bar } else { Bar::None };
@@ -103,16 +105,17 @@ fn relay(place: &Place, rounds: usize, concurrency: usize, short: bool) {
     );
 }
 
-/// The median of each server's runs, which are done in turn.
+/// The median of each server's runs, which are done in turn. Who begins changes, as what one leaves
+/// on the disk holds up the next.
 fn interleaved(
     servers: &[Server; 2],
     rounds: usize,
     run: impl Fn(&Server) -> Measured,
 ) -> [Measured; 2] {
     let mut runs = [Vec::new(), Vec::new()];
-    for _ in 0..rounds {
-        for (server, runs) in servers.iter().zip(&mut runs) {
-            runs.push(run(server));
+    for round in 0..rounds {
+        for nth in [round % 2, (round + 1) % 2] {
+            runs[nth].push(run(&servers[nth]));
         }
     }
     runs.map(Measured::median)
