@@ -2,8 +2,9 @@
 //!
 //! A child of qmail-lspawn asks for its own delivery and sends the answer home in a packet: the
 //! number of the state of /etc/passwd that counted, and the time in milliseconds, 8 bytes each;
-//! the local part; NUL; the six fields. An answer counts for five seconds, and no longer than /etc/passwd is the same. That an address
-//! is nobody's is always asked again: a new user gets his mail at once.
+//! the local part; NUL; the six fields. An answer counts for five seconds, and no longer than
+//! /etc/passwd is the same. That an address is nobody's, and so alias's, is always asked again: a
+//! new user gets his mail at once.
 
 use crate::assign::Assignment;
 use base::sys::socket;
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
@@ -100,7 +102,8 @@ impl Answers {
         let numbers = [self.state, self.started.elapsed().as_millis() as u64];
         let numbers = numbers.map(u64::to_ne_bytes).concat();
         let packet = [&numbers[..], local, b"\0", &answer.fields()].concat();
-        if answer.user != Role::Alias.name() && packet.len() <= PACKET && !local.contains(&0) {
+        let is_nobodys = answer.user == Role::Alias.name() && answer.ext.as_bytes() == local;
+        if !is_nobodys && packet.len() <= PACKET && !local.contains(&0) {
             let _ = socket::send_now(self.theirs.as_fd(), &packet);
         }
     }
@@ -126,9 +129,11 @@ mod tests {
         let mut answers = Answers::new().unwrap();
         assert_eq!(answers.find(b"joe-list"), None);
         answers.send(b"joe-list", &of("joe"));
-        answers.send(b"nobody", &of("alias"));
+        answers.send(b"list", &of("alias"));
+        answers.send(b"alias-list", &of("alias"));
         assert_eq!(answers.find(b"joe-list"), Some(of("joe")));
-        assert_eq!([b"joe", &b"nobody"[..]].map(|local| answers.find(local)), [None, None]);
+        assert_eq!(answers.find(b"alias-list"), Some(of("alias")));
+        assert_eq!([b"joe", &b"list"[..]].map(|local| answers.find(local)), [None, None]);
         answers.accounts = None;
         answers.send(b"ann", &of("ann"));
         assert_eq!(answers.find(b"joe-list"), None);
