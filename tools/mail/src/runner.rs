@@ -113,6 +113,9 @@ impl Runner {
 
     /// The number of a delivery that has ended, and how. `None`: it has not said so of another one.
     pub fn answer(&mut self) -> Option<(u8, Status)> {
+        if self.mute {
+            return None;
+        }
         let mut answer = [0; 3];
         let mut heard = socket::receive_now(self.socket.as_fd(), &mut answer);
         if heard.as_ref().is_err_and(|why| why.kind() == ErrorKind::ConnectionReset) {
@@ -125,13 +128,18 @@ impl Runner {
                 Some((answer[0], Status(i32::from(answer[1]) << 8)))
             }
             Err(ErrorKind::WouldBlock) => None,
-            // It is closed, or no answer: its user can write anything there.
+            // It is closed, or no answer.
             _ => {
-                self.mute = true;
-                self.end();
+                self.silence();
                 None
             }
         }
+    }
+
+    /// Hears no more of it: its user, who can write anything there, has done so.
+    pub fn silence(&mut self) {
+        self.mute = true;
+        self.end();
     }
 
     /// Has it end when it has done what it was asked for.

@@ -5,7 +5,7 @@
 //! begins with K (done), Z (not now) or D (never), NUL. The very first byte tells how many
 //! deliveries may run at once.
 
-use crate::runner::{Runner, Runners};
+use crate::runner::Runners;
 use base::files;
 use base::input::Input;
 use base::sys::poll::{Wait, poll};
@@ -329,15 +329,19 @@ impl<D: Deliver> Spawner<D> {
         }
     }
 
-    /// A runner says how deliveries have ended. Only its own: a user may have taken it over.
+    /// A runner says how deliveries have ended. Only its own, and each once: a user may have taken
+    /// it over.
     fn answers_read(&mut self, id: u64) {
-        while let Some((number, status)) = self.runners.find(id).and_then(Runner::answer) {
+        while let Some(runner) = self.runners.find(id)
+            && let Some((number, status)) = runner.answer()
+        {
             let delivery = self.deliveries.get_mut(usize::from(number)).and_then(Option::as_mut);
-            if let Some(delivery) =
-                delivery.filter(|d| d.by == By::Runner(id) && d.status.is_none())
-            {
-                delivery.status = Some(status);
-                self.runners.done(id);
+            match delivery.filter(|d| d.by == By::Runner(id) && d.status.is_none()) {
+                None => runner.silence(),
+                Some(delivery) => {
+                    delivery.status = Some(status);
+                    self.runners.done(id);
+                }
             }
         }
     }
