@@ -2,6 +2,7 @@
 //! program is a script: what is queued is in `message` and `envelope` of the home.
 
 use crate::installation::{Installation, installation};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -179,6 +180,26 @@ fn the_queue_program_may_speak_for_itself() {
     home.script("qmail-queue", "cat >/dev/null; printf \"Dtold $ERROR_FD\" >&4; exit 82");
     let last = replies(command.env("ERROR_FD", "2"), &format!("{ENVELOPE}.\n")).pop();
     assert_eq!(last, Some("554 told 2".into()));
+}
+
+#[test]
+fn a_queue_program_is_waited_for_and_nobody_else() {
+    if tests::original() {
+        return; // The originals wait for everybody who holds descriptor 6.
+    }
+    let queue = "cat >/dev/null; cat 0<&1 >/dev/null; exec 7<hold; cat <&7 >left 2>&1 & ";
+    let home = home(&format!("{queue} printf 'Dno' >&6; exit 82"));
+    home.place().fifo("hold");
+    home.give("hold");
+    let hold = File::options().read(true).write(true).open(home.join("hold")).unwrap();
+    assert_eq!(verdict(&home, ""), "554 no");
+    home.script("qmail-queue", queue);
+    assert!(verdict(&home, "").starts_with("250 ok "));
+    // whoever says more than counts is not kept from ending
+    let long = "cat >/dev/null; printf D >&4; yes - | head -c 300000 >&4; exit 88";
+    home.script("qmail-queue", long);
+    assert_eq!(verdict(&home, ""), format!("554 {}", "- ".repeat(127)));
+    drop(hold);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use base::env::{self, Env};
 use base::sys::fd;
+use base::sys::poll::{self, Wait};
 use base::sys::signal;
 use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Pid, Status};
@@ -14,6 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes collected before a write: what a pipe takes at once.
 const BUFFER: usize = 65536;
@@ -143,7 +145,8 @@ impl Submission {
             self.flush();
         }
         self.envelope = None;
-        let reason = self.read_reason();
+        // Closed before the wait: a program that says more than is read must be able to end.
+        let reason = read_reason(self.reason, self.pid);
         let status =
             wait::child(self.pid).map_err(|_| Refusal::later("qq waitpid surprise (#4.3.0)"))?;
         match outcome(status, &reason) {
@@ -173,21 +176,38 @@ impl Submission {
         }
         self.broken = to.is_none_or(|to| fd::write_all(to.as_fd(), bytes).is_err());
     }
+}
 
-    /// The queue program's own reason, up to its end or a NUL.
-    fn read_reason(&self) -> Vec<u8> {
-        let mut text = vec![0; REASON];
-        let mut length = 0;
-        while length < REASON {
-            match fd::read(self.reason.as_fd(), &mut text[length..]) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => length += count,
-            }
+/// The queue program's own reason, up to its end or a NUL.
+fn read_reason(reason: OwnedFd, pid: Pid) -> Vec<u8> {
+    let end = wait::end_of(pid).ok();
+    let mut text = vec![0; REASON];
+    let mut length = 0;
+    while length < REASON && may_say_more(reason.as_fd(), end.as_ref()) {
+        match fd::read(reason.as_fd(), &mut text[length..]) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => length += count,
         }
-        text.truncate(length);
-        text.truncate(memchr::memchr(0, &text).unwrap_or(length));
-        text
     }
+    text.truncate(length);
+    text.truncate(memchr::memchr(0, &text).unwrap_or(length));
+    text
+}
+
+/// Waits until there is something to read, or the queue program has ended and there is nothing.
+/// A program that it has left running in the background holds the descriptor too: that one is not
+/// waited for.
+fn may_say_more(reason: BorrowedFd, end: Option<&OwnedFd>) -> bool {
+    // An old kernel cannot tell of the end.
+    let Some(end) = end else { return true };
+    let mut waits = [Wait::read(reason), Wait::read(end.as_fd())];
+    while waits.iter().all(|wait| !wait.ready) {
+        if poll::poll(&mut waits, None).is_err() {
+            return true;
+        }
+    }
+    // The last words may have come after poll looked for them and before it saw the end.
+    waits[0].ready || poll::readable(reason, Duration::ZERO).unwrap_or(true)
 }
 
 impl Refusal {
