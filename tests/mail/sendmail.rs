@@ -56,6 +56,34 @@ fn messages_go_to_qmail_inject() {
 }
 
 #[test]
+fn addresses_may_stand_in_brackets_and_names_anywhere() {
+    if tests::original() {
+        return; // The originals take brackets for a part of the address.
+    }
+    let installation = talking();
+    let all = "MAILHOST=m NAME=n";
+    let cases: [(&[&str], &str, &str); 5] = [
+        (&["-f", "<>", "<a@b>"], "bin/qmail-inject[-a][-f][][--][a@b]", all),
+        (&["-f", "", "A <a@b>"], "bin/qmail-inject[-a][-f][][--][a@b]", all),
+        (&["-t", "-fX <x@y>"], "bin/qmail-inject[-H][-f][x@y][--]", "QMAILHOST=y QMAILUSER=x"),
+        (
+            &["-FJoe", "-f", "x@y", "a>", "<a"],
+            "bin/qmail-inject[-a][-f][x@y][--][a>][<a]",
+            "MAILNAME=Joe QMAILHOST=y QMAILUSER=x",
+        ),
+        (
+            &["-C", "/etc/sendmail.cf", "-F", "", "a"],
+            "bin/qmail-inject[-a][--][a]",
+            "MAILHOST=m MAILNAME= NAME=n",
+        ),
+    ];
+    for (words, program, variables) in cases {
+        let got = called(installation.program("sendmail").args(words));
+        assert_eq!(got, (program.to_owned(), variables.to_owned()), "{words:?}");
+    }
+}
+
+#[test]
 fn other_modes_run_other_programs() {
     let installation = talking();
     let (program, _) = called(installation.program("sendmail").arg("-bp"));

@@ -17,7 +17,7 @@ base::program!("sendmail", run);
 const USAGE: &str = "sendmail [ -t ] [ -fsender ] [ -Fname ] [ -bp ] [ -bs ] [ arg ... ]";
 
 /// Beside t, f, r, F and b: what Sendmail knows and what means nothing here.
-const LETTERS: &str = "tf:r:F:b:vimxEJGUne:p:o:B:A:N:O:R:V:X:h:d:L:";
+const LETTERS: &str = "tf:r:F:b:vimxEJGUne:p:o:B:A:C:N:O:R:V:X:h:d:L:";
 
 /// What is to be done.
 struct Options {
@@ -25,6 +25,8 @@ struct Options {
     from_header: bool,
     /// -f, -r: the envelope sender.
     sender: Option<OsString>,
+    /// -F: the author's name.
+    name: Option<OsString>,
     mode: Mode,
 }
 
@@ -43,8 +45,9 @@ fn run(words: Args) -> Result<Code> {
     if called == b"newaliases" {
         return Err(Die::perm("please use fastforward/newaliases instead"));
     }
+    let (mut options, recipients) = read(words)?;
     let mut env = Env::inherited();
-    let (mut options, recipients) = read(words, &mut env)?;
+    set_author(&options, &mut env);
     if called == b"mailq" {
         options.mode = Mode::Queue;
     }
@@ -62,17 +65,14 @@ fn run(words: Args) -> Result<Code> {
     match exec_as(name.as_bytes(), &words, &env).unable(format_args!("run {}", name.display()))? {}
 }
 
-fn read(words: Args, env: &mut Env) -> Result<(Options, Args)> {
-    let mut options = Options { from_header: false, sender: None, mode: Mode::Inject };
+fn read(words: Args) -> Result<(Options, Args)> {
+    let mut options = Options { from_header: false, sender: None, name: None, mode: Mode::Inject };
     let mut opts = Opts::new(words, LETTERS, USAGE);
     while let Some(letter) = opts.next()? {
         match letter {
             b't' => options.from_header = true,
-            b'f' | b'r' => {
-                options.sender = Some(opts.argument().to_owned());
-                from_follows_sender(opts.argument().as_bytes(), env);
-            }
-            b'F' => drop(env.set("MAILNAME", opts.argument())),
+            b'f' | b'r' => options.sender = Some(bare(opts.argument())),
+            b'F' => options.name = Some(opts.argument().to_owned()),
             b'b' => match opts.argument().as_bytes().first() {
                 Some(b'm') => options.mode = Mode::Inject,
                 Some(b'p') => options.mode = Mode::Queue,
@@ -82,10 +82,31 @@ fn read(words: Args, env: &mut Env) -> Result<(Options, Args)> {
             _ => {}
         }
     }
-    Ok((options, opts.rest()))
+    Ok((options, opts.rest().iter().map(|recipient| bare(recipient)).collect()))
 }
 
-/// -f sets the From field too, unless the message has one.
+/// `<joe@a.example>` and `Joe <joe@a.example>` are the address in the brackets, and `<>` is nobody:
+/// as Sendmail reads them. No address that could be delivered ends in a bracket.
+fn bare(address: &OsStr) -> OsString {
+    let inside = address.as_bytes().strip_suffix(b">").and_then(|start| {
+        let open = memchr::memrchr(b'<', start)?;
+        Some(OsStr::from_bytes(&start[open + 1..]))
+    });
+    inside.unwrap_or(address).to_owned()
+}
+
+/// Whom the From field names, unless the message has one: the envelope sender if there is one,
+/// and the name of -F, whichever of them came first.
+fn set_author(options: &Options, env: &mut Env) {
+    if let Some(sender) = options.sender.as_deref().filter(|sender| !sender.is_empty()) {
+        from_follows_sender(sender.as_bytes(), env);
+    }
+    if let Some(name) = &options.name {
+        env.set("MAILNAME", name);
+    }
+}
+
+/// The author is the envelope sender, of whom no name is known.
 fn from_follows_sender(sender: &[u8], env: &mut Env) {
     for name in ["QMAILNAME", "MAILNAME", "NAME", "QMAILHOST", "MAILHOST"] {
         env.unset(name);
