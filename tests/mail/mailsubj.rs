@@ -1,7 +1,8 @@
 //! mailsubj: send a message with this subject to these addresses.
 
 use crate::installation::installation;
-use tests::{fed, ran};
+use std::fs::File;
+use tests::{LIMIT, fed, ran, start_on};
 
 #[test]
 fn subject_and_recipients_become_a_header() {
@@ -27,4 +28,18 @@ fn what_qmail_inject_says_counts() {
     home.script("qmail-queue", "cat >/dev/null; cat <&1 >/dev/null; exit 53\n");
     let o = fed(home.program("mailsubj").args(["x", "you@b.example"]), "body\n");
     assert_eq!(o.status.code(), Some(111));
+}
+
+#[test]
+fn a_body_that_cannot_be_read_is_not_sent() {
+    if tests::original() {
+        return; // The originals send what was read.
+    }
+    let home = installation();
+    let folder = File::open(home.home()).unwrap();
+    let mut mailsubj = home.program("mailsubj");
+    let o = start_on(folder, mailsubj.args(["x", "you@b.example"])).finish(LIMIT);
+    let said = "preline: fatal: unable to copy input: is a directory\n";
+    assert_eq!(ran(&o), (Some(111), String::new(), said.into()));
+    assert_eq!(home.numbers("todo"), [0; 0]);
 }
