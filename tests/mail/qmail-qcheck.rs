@@ -164,6 +164,19 @@ fn a_table_of_time_outs_that_is_too_short_is_filled() {
 }
 
 #[test]
+fn the_table_for_ipv6_is_checked_if_it_is_there() {
+    let home = prepared();
+    qcheck(&home, &["-N"]);
+    assert!(!home.join("queue/lock/tcpto6").exists());
+    home.write("queue/lock/tcpto6", [1; 32]);
+    let said = "lock/tcpto6: too short: filled\nlock/tcpto6: wrong mode: 644\n";
+    assert_eq!(qcheck(&home, &["-N"]), (Some(0), said.into(), String::new()));
+    let table = home.place().read("queue/lock/tcpto6");
+    assert_eq!((&table[..32], &table[32..]), (&[1; 32][..], &[0; 992][..]));
+    assert_eq!(qcheck(&home, &["-n"]), FINE);
+}
+
+#[test]
 fn a_running_system_is_looked_at_but_not_touched() {
     let home = prepared();
     qcheck(&home, &["-N"]);

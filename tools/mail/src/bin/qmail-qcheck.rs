@@ -32,7 +32,17 @@ const USAGE: &str = "qmail-qcheck [ -nN ]";
 /// Where strays go, in `queue`.
 const LOST: &str = "lost";
 
-/// Bytes of `lock/tcpto`.
+/// The files of `lock`, whose they are, and their modes. The originals have no tcpto6: it may be
+/// missing.
+const LOCKS: [(&str, Role, u32); 4] = [
+    ("sendmutex", Role::Send, 0o600),
+    ("tcpto", Role::Remote, 0o644),
+    (TCPTO6, Role::Remote, 0o644),
+    ("trigger", Role::Send, 0o622),
+];
+const TCPTO6: &str = "tcpto6";
+
+/// Bytes of each table of time-outs.
 const TCPTO: u64 = 1024;
 
 fn run(words: Args) -> Result<Code> {
@@ -120,11 +130,12 @@ impl Check {
                 make_folder(&path, mode)?;
             }
         }
-        for (name, mode) in [("sendmutex", 0o600), ("tcpto", 0o644), ("trigger", 0o622)] {
+        for (name, _, mode) in LOCKS {
             let path = Path::new("lock").join(name);
             let wrong = match fs::symlink_metadata(&path) {
                 Ok(about) if name == "trigger" && about.file_type().is_fifo() => None,
-                Ok(about) if name == "tcpto" && about.is_file() && about.len() < TCPTO => {
+                Err(why) if name == TCPTO6 && why.kind() == ErrorKind::NotFound => None,
+                Ok(about) if is_table(name) && about.is_file() && about.len() < TCPTO => {
                     Some(("too short", "filled"))
                 }
                 Ok(about) if name != "trigger" && about.is_file() => None,
@@ -200,12 +211,8 @@ impl Check {
     /// Checks to whom everything belongs, and its mode.
     fn owners(&mut self) -> Result<()> {
         let mut all = self.folders();
-        let special = [
-            ("lock/sendmutex", Role::Send, 0o600),
-            ("lock/tcpto", Role::Remote, 0o644),
-            ("lock/trigger", Role::Send, 0o622),
-        ];
-        all.extend(special.map(|(path, role, mode)| Due { path: path.into(), role, mode }));
+        let lock = |(name, role, mode)| Due { path: Path::new("lock").join(name), role, mode };
+        all.extend(LOCKS.map(lock));
         for file in list().unable("read the queue")? {
             let (role, mode) = match file.folder {
                 "mess" | "intd" | "todo" => (Role::Queue, 0o644),
@@ -239,6 +246,11 @@ impl Check {
     }
 }
 
+/// Whether this file of `lock` is a table of time-outs.
+fn is_table(name: &str) -> bool {
+    name == "tcpto" || name == TCPTO6
+}
+
 /// A file of `lock` that is not there, or is something else, or too short.
 fn make_special(path: &Path, mode: u32) -> std::io::Result<()> {
     if path.ends_with("trigger") {
@@ -249,7 +261,8 @@ fn make_special(path: &Path, mode: u32) -> std::io::Result<()> {
     let mut file = OpenOptions::new();
     let file = file.write(true).create(true).truncate(false).custom_flags(OFlag::O_NOFOLLOW.bits());
     let file = file.mode(mode).open(path)?;
-    if path.ends_with("tcpto") { file.set_len(TCPTO) } else { Ok(()) }
+    let name = path.file_name().and_then(|name| name.to_str());
+    if name.is_some_and(is_table) { file.set_len(TCPTO) } else { Ok(()) }
 }
 
 /// Moves files, in this order, and has their names on disk. What has the new name already stays:
