@@ -139,6 +139,7 @@ fn servers_are_addresses_with_or_without_a_port() {
         (format!("127.0.0.1:{port}"), 73),
         (format!("[::1]:{port}"), 73),
         (format!("::ffff:127.0.0.1\n127.0.0.1:{port}x"), 73),
+        (format!("127.0.0.1:{port} first\n[::1]:{port}\t# second"), 73),
         ("localhost".into(), 55),
         ("127.0.0.1:".into(), 55),
         ("127.0.0.1:65536".into(), 55),

@@ -99,9 +99,10 @@ fn addresses(envelope: &[u8]) -> Result<Vec<&[u8]>> {
     }
 }
 
-/// The server that a line names: an address, perhaps with a port behind a colon. Lines that make
-/// no sense are passed over.
+/// The server that a line names: an address, perhaps with a port behind a colon; what follows a
+/// blank is a remark. Lines that make no sense are passed over.
 fn server(line: &[u8]) -> Option<SocketAddr> {
+    let line = line.split(|byte| b" \t".contains(byte)).next()?;
     address::parse(line, PORT).or_else(|| {
         let (address, port) = line.split_at(memrchr(b':', line)?);
         address::parse(address, number::decimal(&port[1..])?.try_into().ok()?)
