@@ -38,6 +38,24 @@ fn defaults_and_settings_are_explained() {
 }
 
 #[test]
+fn numbers_are_shown_as_they_count_and_odd_bytes_as_question_marks() {
+    let home = installation();
+    home.control("databytes", "10M\n").control("timeoutsmtpd", "soon\n").control("me", "a\x1b[\n");
+    home.control("rcpthosts", "b.example\r\n").control("queuelifetime", "007\n");
+    let out = shown(&fed(&mut home.program("qmail-showctl"), "").stdout);
+    for sentence in [
+        "\ndatabytes: SMTP DATA limit is 10 bytes.\n",
+        "\ntimeoutsmtpd: (Default.) SMTP server data timeout is 1200 seconds.\n",
+        "\nqueuelifetime: Message lifetime in the queue is 7 seconds.\n",
+        "\nme: My name is a?[.\n",
+        "\nidhost: (Default.) Message-ID host name is a?[.\n",
+        "\nSMTP clients may send messages to recipients at b.example?.\n",
+    ] {
+        assert!(out.contains(sentence), "{sentence} in {out}");
+    }
+}
+
+#[test]
 fn a_missing_home_is_a_temporary_failure() {
     let installation = installation();
     let output = fed(installation.program("qmail-showctl").env("QMAILHOME", "/nonexistent"), "");

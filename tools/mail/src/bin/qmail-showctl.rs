@@ -22,6 +22,8 @@ struct File(&'static str, Meaning);
 enum Meaning {
     /// A line, else the default: before it, after it.
     Line(&'static str, &'static str, &'static str),
+    /// The number that a line starts with, else the default: before it, after it.
+    Number(&'static str, &'static str, &'static str),
     /// A line, else `me`, else the default; before it.
     LineOrMe(&'static str, &'static str),
     /// A sentence for each item of a list: what a missing file means, before an item, after it.
@@ -32,16 +34,16 @@ enum Meaning {
     MoreCompiled,
 }
 
-use Meaning::{Line, LineOrMe, List, More, MoreCompiled};
+use Meaning::{Line, LineOrMe, List, More, MoreCompiled, Number};
 
 #[rustfmt::skip]
 const FILES: [File; 30] = [
     File("badmailfrom", List("Any MAIL FROM is allowed.", "", " not accepted in MAIL FROM.")),
     File("bouncefrom", Line("MAILER-DAEMON", "Bounce user name is ", "")),
     File("bouncehost", LineOrMe("bouncehost", "Bounce host name is ")),
-    File("concurrencylocal", Line("10", "Local concurrency is ", "")),
-    File("concurrencyremote", Line("20", "Remote concurrency is ", "")),
-    File("databytes", Line("0", "SMTP DATA limit is ", " bytes")),
+    File("concurrencylocal", Number("10", "Local concurrency is ", "")),
+    File("concurrencyremote", Number("20", "Remote concurrency is ", "")),
+    File("databytes", Number("0", "SMTP DATA limit is ", " bytes")),
     File("defaultdomain", LineOrMe("defaultdomain", "Default domain name is ")),
     File("defaulthost", LineOrMe("defaulthost", "Default host name is ")),
     File("doublebouncehost", LineOrMe("doublebouncehost", "2B recipient host: ")),
@@ -55,16 +57,16 @@ const FILES: [File; 30] = [
     File("percenthack", List("The percent hack is not allowed.", "The percent hack is allowed for user%host@", ".")),
     File("plusdomain", LineOrMe("plusdomain", "Plus domain name is ")),
     File("qmqpservers", List("No QMQP servers.", "QMQP server: ", ".")),
-    File("queuelifetime", Line("604800", "Message lifetime in the queue is ", " seconds")),
+    File("queuelifetime", Number("604800", "Message lifetime in the queue is ", " seconds")),
     File("rcpthosts", List("SMTP clients may send messages to any recipient.", "SMTP clients may send messages to recipients at ", ".")),
     File("morercpthosts", More),
     File("morercpthosts.cdb", MoreCompiled),
     File("smtpgreeting", LineOrMe("smtpgreeting", "SMTP greeting: 220 ")),
     File("smtproutes", List("No artificial SMTP routes.", "SMTP route: ", "")),
-    File("spawn", Line("120", "Concurrency ceiling of a spawner is ", "")),
-    File("timeoutconnect", Line("60", "SMTP client connection timeout is ", " seconds")),
-    File("timeoutremote", Line("1200", "SMTP client data timeout is ", " seconds")),
-    File("timeoutsmtpd", Line("1200", "SMTP server data timeout is ", " seconds")),
+    File("spawn", Number("120", "Concurrency ceiling of a spawner is ", "")),
+    File("timeoutconnect", Number("60", "SMTP client connection timeout is ", " seconds")),
+    File("timeoutremote", Number("1200", "SMTP client data timeout is ", " seconds")),
+    File("timeoutsmtpd", Number("1200", "SMTP server data timeout is ", " seconds")),
     File("virtualdomains", List("No virtual domains.", "Virtual domain: ", "")),
 ];
 
@@ -98,7 +100,7 @@ fn run(_: Args) -> Result<Code> {
     }
     for name in unknown(&home.join("control")).unable("read control")? {
         text.push(b'\n');
-        text.extend(name);
+        text.extend(visible(&name));
         text.extend(b": I have no idea what this file does.\n");
     }
     out.put(text).and_then(|()| out.flush()).unable("write output")?;
@@ -139,12 +141,17 @@ fn ids(users: &Users) -> (String, String) {
 /// The sentence or sentences about one file.
 fn explain(control: &Control, name: &str, meaning: &Meaning) -> io::Result<Vec<u8>> {
     let sentence = |given: &str, before: &str, value: &[u8], after: &str| {
-        [given.as_bytes(), before.as_bytes(), value, after.as_bytes(), b".\n"].concat()
+        [given.as_bytes(), before.as_bytes(), &visible(value), after.as_bytes(), b".\n"].concat()
     };
     const DEFAULT: &str = "(Default.) ";
     Ok(match meaning {
         Line(default, before, after) => match control.line(name)? {
             Some(line) => sentence("", before, &line, after),
+            None => sentence(DEFAULT, before, default.as_bytes(), after),
+        },
+        // What programs make of it: of `10M`, say, 10.
+        Number(default, before, after) => match control.number(name)? {
+            Some(number) => sentence("", before, number.to_string().as_bytes(), after),
             None => sentence(DEFAULT, before, default.as_bytes(), after),
         },
         LineOrMe(default, before) => match (control.line(name)?, control.line("me")?) {
@@ -178,9 +185,16 @@ fn list(
     };
     let mut text = vec![b'\n'];
     for item in items {
-        text.extend([before.as_bytes(), &item, after.as_bytes(), b"\n"].concat());
+        text.extend([before.as_bytes(), &visible(&item), after.as_bytes(), b"\n"].concat());
     }
     Ok(text)
+}
+
+/// Bytes that would do things to a terminal, or not be seen at all, are shown as `?`: the CR that
+/// keeps a name from ever matching.
+fn visible(bytes: &[u8]) -> Vec<u8> {
+    let shown = |byte: &u8| if (32..=126).contains(byte) { *byte } else { b'?' };
+    bytes.iter().map(shown).collect()
 }
 
 /// Whether morercpthosts.cdb is as new as morercpthosts.
