@@ -30,6 +30,7 @@ pub use hostile::{Hostile, set};
 pub use page::{codes, codes_in, section};
 pub use program::{
     behind, bin, fed, fed_within, limited, original, program, ran, redirected, shown,
+    with_children_ignored,
 };
 pub use random::Random;
 pub use running::{Running, start, start_on};

@@ -94,6 +94,13 @@ pub fn limited(limit: &str, command: &Command) -> Command {
     behind(shell, command)
 }
 
+/// A command that starts with SIGCHLD ignored, as daemons and Perl scripts leave it to what they run.
+pub fn with_children_ignored(command: &Command) -> Command {
+    let mut env = Command::new("env");
+    env.arg("--ignore-signal=CHLD");
+    behind(env, command)
+}
+
 /// One command in front of another: its words, then the other's, in the other's environment and
 /// folder. Its standard input is empty until it is fed.
 pub fn behind(mut front: Command, command: &Command) -> Command {

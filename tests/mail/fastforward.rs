@@ -1,6 +1,7 @@
 //! fastforward: forward mail as a table says.
 
 use crate::site::{Site, site};
+use std::fs::File;
 use std::process::Command;
 use tests::{Random, fed, original, program, ran, redirected};
 
@@ -178,6 +179,9 @@ fn a_list_that_cannot_be_read_defers() {
     }
     site.place.chmod("list.bin", 0o644).write("list.bin", "&u@h\0&v@h");
     assert_eq!(run(), fatal("./list.bin is not a mailing list"));
+    let list = File::create(site.place.join("list.bin")).unwrap();
+    list.set_len((64 << 20) + 1).unwrap();
+    assert_eq!(run(), fatal("./list.bin is too long"));
 }
 
 #[test]

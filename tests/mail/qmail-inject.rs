@@ -2,7 +2,7 @@
 
 use crate::installation::{Installation, installation};
 use std::process::Command;
-use tests::{Random, fed, ran, shown};
+use tests::{Random, fed, original, ran, shown, with_children_ignored};
 
 /// An installation whose queue program writes down what it gets.
 fn recording() -> Installation {
@@ -235,6 +235,23 @@ fn trouble_is_one_line_and_the_right_code() {
     missing.env("QMAILHOME", "/nonexistent");
     let said = "qmail-inject: fatal: internal bug\n".to_owned();
     assert_eq!(ran(&fed(&mut missing, "")), (Some(111), String::new(), said));
+}
+
+#[test]
+fn a_caller_who_ignores_children_hears_the_truth_too() {
+    if original() {
+        return; // The originals call a message refused that is queued.
+    }
+    let installation = recording();
+    for (end, code, said) in [
+        ("exit 0", 0, ""),
+        ("exit 53", 111, "qmail-inject: fatal: qq write error or disk full (#4.3.0)\n"),
+    ] {
+        installation.script("qmail-queue", &format!("cat >/dev/null; cat <&1 >/dev/null; {end}"));
+        let mut command = with_children_ignored(&inject(&installation, &["a@b.example"]));
+        let output = fed(installation.as_its_user(&mut command), "\n");
+        assert_eq!(ran(&output), (Some(code), String::new(), said.into()));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use tests::{
     LIMIT, Random, Running, Scratch, fed, listener, program, ran, redirected, scratch, shown,
-    start, start_on, until,
+    start, start_on, until, with_children_ignored,
 };
 
 /// Writes what it is given to `given`.
@@ -142,6 +142,16 @@ fn how_the_program_ends_is_told() {
     let missing = scratch();
     let said = replies(&missing, "USER joe\nPASS x\n");
     assert_eq!(said, "+OK \n-ERR authorization failed\n");
+}
+
+#[test]
+fn a_caller_who_ignores_children_is_no_way_to_silence_it() {
+    if tests::original() {
+        return; // The originals say nothing then.
+    }
+    let place = place("cat <&3 >/dev/null; exit 1");
+    let output = fed(&mut with_children_ignored(&popup(&place)), "USER joe\r\nPASS x\r\n");
+    assert_eq!(after_greeting(&ran(&output).1), "+OK \n-ERR authorization failed\n");
 }
 
 #[test]

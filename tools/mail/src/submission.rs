@@ -60,6 +60,11 @@ impl Submission {
     /// our own environment says.
     pub fn open_with(home: &Path, env: &Env) -> io::Result<Self> {
         signal::ignore(signal::PIPE)?;
+        // As some daemons leave it to their children: whoever ignores it can wait for nobody, and
+        // would call a message refused that is queued.
+        if signal::is_ignored(signal::CHILD) {
+            signal::default(signal::CHILD)?;
+        }
         let (message_read, message) = fd::pipe()?;
         let (envelope_read, envelope) = fd::pipe()?;
         let (reason, reason_write) = fd::pipe()?;

@@ -227,7 +227,11 @@ fn contents(name: &Path) -> Result<Vec<u8>> {
         return Err(Die::later(format_args!("{shown} is not world-readable")));
     }
     let mut text = Vec::new();
-    file.take(LIST).read_to_end(&mut text).unable(format_args!("read {shown}"))?;
+    file.take(LIST + 1).read_to_end(&mut text).unable(format_args!("read {shown}"))?;
+    // What is left of a list must not be taken for all of it.
+    if text.len() as u64 > LIST {
+        return Err(Die::later(format_args!("{shown} is too long")));
+    }
     Ok(text)
 }
 

@@ -119,6 +119,7 @@ fn credentials<'a>(
 /// and waits for its end.
 fn log_in(child: &[OsString], words: &mut [u8]) -> std::result::Result<(), &'static str> {
     let (read, write) = fd::pipe().or(Err(NO_PIPE))?;
+    signal::default(signal::CHILD).or(Err(NO_FORK))?;
     let spawn = Spawn::new(child).fd(DESCRIPTOR, read.as_fd()).failure_codes(OVER, OVER);
     let pid = spawn.start().or(Err(NO_FORK))?;
     drop(read);
