@@ -569,6 +569,26 @@ fn exchangers_that_are_not_better_than_this_host_are_left_out() {
     assert_eq!(world.report("ours.example"), NO_CONNECTION);
 }
 
+/// A backup host must not bounce because the best exchanger's name server is away for a minute.
+#[test]
+fn a_better_exchanger_that_cannot_be_looked_up_now_is_waited_for() {
+    if tests::original() {
+        return; // The originals say that this host is the best.
+    }
+    let records = [
+        ("b.example", "MX", "10 soft.example"),
+        ("b.example", "MX", "20 us.example"),
+        ("ours.example", "MX", "20 us.example"),
+        ("ours.example", "MX", "20 soft.example"),
+        ("us.example", "A", "127.0.0.1"),
+        ("soft.example", "SERVFAIL", ""),
+    ];
+    let Some(world) = world(&records, &[]) else { return };
+    let soft = "ZSorry, I couldn't find any host by that name. (#4.1.2)\n|";
+    assert_eq!(world.report("b.example"), soft);
+    assert!(world.report("ours.example").starts_with("DSorry. Although I'm listed as a best"));
+}
+
 #[test]
 fn ipv6_comes_after_ipv4_of_the_same_preference() {
     if tests::original() {

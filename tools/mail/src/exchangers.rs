@@ -25,6 +25,15 @@ pub struct Target {
     pub ip: IpAddr,
 }
 
+/// The mail exchangers of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchangers {
+    /// Their addresses, in the order in which they are tried.
+    pub targets: Vec<Target>,
+    /// The best preference of those whose addresses nobody could tell at the moment.
+    pub unknown: Option<u16>,
+}
+
 /// Why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -34,14 +43,17 @@ pub enum Failure {
     NoAddress,
     /// The domain takes no mail: RFC 7505.
     NoMail,
+    /// The best one is this host.
+    Loop,
     /// DNS does not work at the moment.
     Later,
 }
 
 /// The mail exchangers of a domain, or the host of that name if it has none.
-pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failure> {
+pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Exchangers, Failure> {
+    let alone = |targets| Exchangers { targets, unknown: None };
     if let Some(ip) = as_address(domain) {
-        return Ok(vec![Target { preference: 0, ip }]);
+        return Ok(alone(vec![Target { preference: 0, ip }]));
     }
     let mut exchangers = match dns.mx(domain) {
         Ok(exchangers) => exchangers,
@@ -49,7 +61,7 @@ pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failu
         Err(DnsError::Failed(_)) => return Err(Failure::Later),
     };
     if exchangers.is_empty() {
-        return of_host(domain, dns);
+        return of_host(domain, dns).map(alone);
     }
     if matches!(&exchangers[..], [(_, name)] if name.is_empty()) {
         return Err(Failure::NoMail);
@@ -58,14 +70,15 @@ pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failu
     exchangers.sort_by_key(|(preference, _)| *preference);
     exchangers.truncate(NAMES);
     let mut targets = Vec::new();
-    let mut failed = false;
+    let mut unknown = None;
     for some in exchangers.chunks(AT_ONCE) {
-        failed |= !add_targets(&mut targets, some, dns);
+        let worse = add_targets(&mut targets, some, dns);
+        unknown = unknown.or(worse);
     }
     if targets.is_empty() {
-        return Err(if failed { Failure::Later } else { Failure::NoAddress });
+        return Err(if unknown.is_some() { Failure::Later } else { Failure::NoAddress });
     }
-    Ok(in_order(targets))
+    Ok(Exchangers { targets: in_order(targets), unknown })
 }
 
 /// The addresses of one host, mail exchangers or not.
@@ -83,13 +96,18 @@ pub fn of_host(host: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failure> 
     }
 }
 
-/// Those that are better than the best one that is this host. Empty if that is the very best.
-pub fn better_than_us(mut targets: Vec<Target>, own: &OwnAddresses) -> Vec<Target> {
+/// Those that are better than the best one that is this host. If that seems to be the very best, a
+/// better one may be unknown only now.
+pub fn better_than_us(found: Exchangers, own: &OwnAddresses) -> Result<Vec<Target>, Failure> {
+    let Exchangers { mut targets, unknown } = found;
     let ours = targets.iter().filter(|target| own.has(target.ip));
-    if let Some(best) = ours.map(|target| target.preference).min() {
-        targets.retain(|target| target.preference < best);
+    let Some(best) = ours.map(|target| target.preference).min() else { return Ok(targets) };
+    targets.retain(|target| target.preference < best);
+    match targets.is_empty() {
+        false => Ok(targets),
+        true if unknown.is_some_and(|preference| preference < best) => Err(Failure::Later),
+        true => Err(Failure::Loop),
     }
-    targets
 }
 
 /// `[1.2.3.4]`, `[IPv6:::1]`, `1.2.3.4`.
@@ -97,17 +115,18 @@ fn as_address(host: &[u8]) -> Option<IpAddr> {
     address::literal(host).or_else(|| v4(host).map(IpAddr::V4))
 }
 
-/// Adds the addresses of some exchangers. False if a lookup has failed and none was found.
+/// Adds the addresses of some exchangers. Gives the best preference of those whose lookups have
+/// failed.
 fn add_targets(
     targets: &mut Vec<Target>,
     exchangers: &[(u16, Vec<u8>)],
     dns: &mut Resolver,
-) -> bool {
+) -> Option<u16> {
     let names = exchangers.iter().filter(|(_, name)| as_address(name).is_none());
     let questions: Vec<(&[u8], Kind)> =
         names.flat_map(|(_, name)| [(&name[..], Kind::A), (&name[..], Kind::Aaaa)]).collect();
     let mut answers = dns.all(&questions, None).into_iter();
-    let mut worked = true;
+    let mut unknown = None;
     for (preference, name) in exchangers {
         let found = match as_address(name) {
             Some(ip) => vec![ip],
@@ -115,14 +134,19 @@ fn add_targets(
                 let (a, aaaa) = (answers.next(), answers.next());
                 let v4 = read(a, |answer| answer.a());
                 let v6 = read(aaaa, |answer| answer.aaaa());
-                worked &= v4.is_ok() && v6.is_ok();
+                let failed = v4.is_err() || v6.is_err();
                 let v4 = v4.into_iter().flatten().map(IpAddr::V4);
-                v4.chain(v6.into_iter().flatten().map(IpAddr::V6)).collect()
+                let v6 = v6.into_iter().flatten().map(IpAddr::V6);
+                let found: Vec<IpAddr> = v4.chain(v6).collect();
+                if failed && found.is_empty() {
+                    unknown.get_or_insert(*preference);
+                }
+                found
             }
         };
         targets.extend(found.into_iter().map(|ip| Target { preference: *preference, ip }));
     }
-    worked
+    unknown
 }
 
 /// The records of an answer; a name that does not exist has none.
@@ -168,9 +192,15 @@ mod tests {
     fn only_those_better_than_us_are_left() {
         let own = OwnAddresses::read().unwrap();
         let all = [target(5, "127.77.0.1"), target(7, "127.0.0.1"), target(7, "127.77.0.2")];
-        assert_eq!(better_than_us(all.to_vec(), &own), all[..1]);
-        assert_eq!(better_than_us(all[1..].to_vec(), &own), []);
-        assert_eq!(better_than_us(vec![target(0, "0.0.0.0"), all[0]], &own), []);
-        assert_eq!(better_than_us(vec![all[0], all[2]], &own), [all[0], all[2]]);
+        let better = |targets: &[Target], unknown| {
+            better_than_us(Exchangers { targets: targets.to_vec(), unknown }, &own)
+        };
+        assert_eq!(better(&all, None), Ok(vec![all[0]]));
+        assert_eq!(better(&all[1..], None), Err(Failure::Loop));
+        assert_eq!(better(&[target(0, "0.0.0.0"), all[0]], None), Err(Failure::Loop));
+        assert_eq!(better(&[all[0], all[2]], Some(1)), Ok(vec![all[0], all[2]]));
+        // whether we are the best is not known
+        assert_eq!(better(&all[1..], Some(6)), Err(Failure::Later));
+        assert_eq!(better(&all[1..], Some(7)), Err(Failure::Loop));
     }
 }

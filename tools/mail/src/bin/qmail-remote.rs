@@ -145,11 +145,11 @@ impl Controls {
             let targets = targets.map_err(|failure| lookup_failed(failure, &relay.host))?;
             return Ok((targets, relay.port));
         }
-        let targets = exchangers::of_domain(host, &mut dns);
-        let targets = targets.map_err(|failure| lookup_failed(failure, host))?;
+        let failed = |failure| lookup_failed(failure, host);
+        let found = exchangers::of_domain(host, &mut dns).map_err(failed)?;
         let own = OwnAddresses::read().or(Err(SYSTEM))?;
-        let better = exchangers::better_than_us(targets, &own);
-        if better.is_empty() { Err(LOOP.into()) } else { Ok((better, routes::SMTP_PORT)) }
+        let better = exchangers::better_than_us(found, &own).map_err(failed)?;
+        Ok((better, routes::SMTP_PORT))
     }
 
     /// Connects to the first that answers, passing over those that have not done so lately.
@@ -194,6 +194,7 @@ fn lookup_failed(failure: Failure, host: &[u8]) -> Record {
         Failure::NoHost => named(NO_HOST),
         Failure::NoMail => named(NO_MAIL),
         Failure::NoAddress => NO_ADDRESS.into(),
+        Failure::Loop => LOOP.into(),
         Failure::Later => DNS.into(),
     }
 }
