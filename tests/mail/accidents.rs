@@ -130,7 +130,9 @@ fn damaged_files_are_named_and_nothing_is_lost() {
         return; // The originals have other words for some of these.
     }
     let home = installation();
-    for (number, todo) in [(46, "u1\0p2\0Fa@b\0Xc@d\0Te@f\0"), (47, "u1\0p2\0Fa@b\0Tc")] {
+    let todo =
+        [(46, "u1\0p2\0Fa@b\0Xc@d\0Te@f\0"), (47, "u1\0p2\0Fa@b\0Tc"), (45, ""), (44, "u1\0p2\0")];
+    for (number, todo) in todo {
         home.put("mess", number, "text\n");
         home.put("todo", number, todo);
     }
@@ -147,6 +149,8 @@ fn damaged_files_are_named_and_nothing_is_lost() {
     for line in [
         "warning: unknown record type in todo/46!",
         "warning: trouble reading todo/47",
+        "warning: trouble reading todo/45",
+        "warning: trouble reading todo/44",
         "warning: unable to stat mess/2/48; will try again later",
         "warning: unknown record type in remote/4/50!",
         "warning: unknown record type in info/5/51!",
@@ -157,7 +161,8 @@ fn damaged_files_are_named_and_nothing_is_lost() {
     sending.log("delivery 1: success");
     sending.stop();
     assert_eq!(home.place().text(home.file("remote", 50)), "Da@b\0Qc@d\0");
-    assert_eq!(home.numbers("todo"), [46, 47, 48]);
+    assert_eq!(home.numbers("todo"), [44, 45, 46, 47, 48]);
+    assert_eq!(home.numbers("mess"), [44, 45, 46, 47, 50, 51, 52]);
     assert_eq!(home.numbers("info"), [50, 51, 52]);
 }
 

@@ -34,7 +34,13 @@ pub enum Fate {
     },
 }
 
-/// What becomes of a failed message from this sender.
+/// Whom a failure concerns: the sender, or the owner of a list that gives each recipient a sender of
+/// his own.
+pub fn concerned(sender: &[u8]) -> &[u8] {
+    sender.strip_suffix(b"-@[]").unwrap_or(sender)
+}
+
+/// What becomes of a failed message that concerns this sender.
 pub fn fate(sender: &[u8], letterhead: &Letterhead) -> Fate {
     match sender {
         DOUBLE => Fate::Triple,
@@ -42,16 +48,12 @@ pub fn fate(sender: &[u8], letterhead: &Letterhead) -> Fate {
             Some(to) => Fate::Bounce { from: DOUBLE.to_vec(), to: to.clone() },
             None => Fate::Discard,
         },
-        // The sender of a list that gives each recipient his own: its owner.
-        _ => {
-            let to = sender.strip_suffix(b"-@[]").unwrap_or(sender);
-            Fate::Bounce { from: Vec::new(), to: to.to_vec() }
-        }
+        _ => Fate::Bounce { from: Vec::new(), to: sender.to_vec() },
     }
 }
 
-/// What comes before the failures: header, and the words to a person. `sender` is that of the
-/// message that failed.
+/// What comes before the failures: header, and the words to a person. `sender` is whom they
+/// [concern](concerned).
 pub fn head(letterhead: &Letterhead, date: &str, sender: &[u8], to: &[u8]) -> Vec<u8> {
     let Letterhead { bouncefrom, bouncehost, .. } = letterhead;
     let from = address::quote(&[&bouncefrom[..], b"@", bouncehost].concat());
@@ -170,10 +172,11 @@ mod tests {
     fn bounces_go_to_the_sender_the_owner_or_the_postmaster_and_no_further() {
         let bounce = |from: &[u8], to: &[u8]| Fate::Bounce { from: from.into(), to: to.into() };
         let mut letterhead = letterhead();
-        let fate_of = |sender: &[u8], letterhead: &Letterhead| fate(sender, letterhead);
+        let fate_of = |sender: &[u8], letterhead: &Letterhead| fate(concerned(sender), letterhead);
         assert_eq!(fate_of(b"joe@b", &letterhead), bounce(b"", b"joe@b"));
         assert_eq!(fate_of(b"list-@b-@[]", &letterhead), bounce(b"", b"list-@b"));
         assert_eq!(fate_of(b"", &letterhead), bounce(b"#@[]", b"postmaster@a.example"));
+        assert_eq!(fate_of(b"-@[]", &letterhead), bounce(b"#@[]", b"postmaster@a.example"));
         assert_eq!(fate_of(b"#@[]", &letterhead), Fate::Triple);
         letterhead.double_to = None;
         assert_eq!(fate_of(b"", &letterhead), Fate::Discard);

@@ -90,13 +90,13 @@ impl Draft {
     ) -> Result<(), Trouble> {
         let mess = paths.split("mess", self.message);
         let size = fs::metadata(&mess).map_err(later("unable to stat", &mess))?.len();
-        let (mut uid, mut pid, mut sender) = (0, 0, String::new());
+        let (mut uid, mut pid, mut sender) = (0, 0, None);
         while let Some(record) = records.next().map_err(plain("trouble reading", todo))? {
             match record {
                 Record { letter: b'u', text, .. } => uid = number::leading(text).unwrap_or(0),
                 Record { letter: b'p', text, .. } => pid = number::leading(text).unwrap_or(0),
                 Record { letter: b'F', text, .. } => {
-                    sender = log::safe(text);
+                    sender = Some(log::safe(text));
                     self.info.put(b'F', text)?;
                 }
                 Record { letter: b'T', text, .. } => {
@@ -107,6 +107,9 @@ impl Draft {
                 _ => return Err(Trouble::new("unknown record type in", todo)),
             }
         }
+        // Of an envelope that a disk has lost, nothing says that nobody waits for the message.
+        let lost = || Trouble::words(&format!("trouble reading {}", todo.display()));
+        let sender = sender.ok_or_else(lost)?;
         self.about = format!("bytes {size} from <{sender}> qp {pid} uid {uid}");
         Ok(())
     }

@@ -145,7 +145,8 @@ impl Manager {
             Err(why) => return Err(later("unable to open", &path)(why)),
         };
         let sender = pass::info(&self.paths, message)?.sender;
-        match bounce::fate(&sender, &self.controls.letterhead) {
+        let sender = bounce::concerned(&sender);
+        match bounce::fate(sender, &self.controls.letterhead) {
             Fate::Triple => {
                 log::line(format_args!("triple bounce: discarding {}", path.display()));
             }
@@ -153,7 +154,7 @@ impl Manager {
                 log::line(format_args!("double bounce: discarding {}", path.display()));
             }
             Fate::Bounce { from, to } => {
-                let pid = self.inject(message, &failures, &sender, &from, &to)?;
+                let pid = self.inject(message, &failures, sender, &from, &to)?;
                 log::line(format_args!("bounce msg {message} qp {pid}"));
             }
         }
