@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use tests::{
-    LIMIT, Random, as_user, calls, failing, killed, ran, redirected, root, skip, start_on, until,
+    LIMIT, Random, Running, as_user, calls, failing, killed, ran, redirected, root, skip, start_on,
+    until,
 };
 
 /// The mbox entry of a message, with this in the place of the date.
@@ -217,6 +218,18 @@ fn an_mbox_that_stays_locked_defers_after_30_seconds() {
     assert_eq!(home.text("Mailbox"), "old\n");
 }
 
+/// Gives a qmail-local back when it waits for the lock of an mbox.
+#[track_caller]
+fn waits_for_lock(running: Running) -> Running {
+    let call = format!("/proc/{}/syscall", running.pid());
+    // 73 is flock on x86-64; elsewhere it is enough that the process waits for something
+    until(LIMIT, "qmail-local waits for the lock", || {
+        let call = fs::read_to_string(&call).unwrap_or_default();
+        if cfg!(target_arch = "x86_64") { call.starts_with("73 ") } else { call != "running" }
+    });
+    running
+}
+
 #[test]
 fn an_mbox_is_appended_to_once_it_is_unlocked() {
     let home = home();
@@ -224,17 +237,35 @@ fn an_mbox_is_appended_to_once_it_is_unlocked() {
     let held = File::open(home.place.join("home/Mailbox")).unwrap();
     held.lock().unwrap();
     let message = File::open(home.place.join("message")).unwrap();
-    let waiting = start_on(message, &mut home.command("", ""));
-    let call = format!("/proc/{}/syscall", waiting.pid());
-    // 73 is flock on x86-64; elsewhere it is enough that the process waits for something
-    until(LIMIT, "qmail-local waits for the lock", || {
-        let call = fs::read_to_string(&call).unwrap_or_default();
-        if cfg!(target_arch = "x86_64") { call.starts_with("73 ") } else { call != "running" }
-    });
+    let waiting = waits_for_lock(start_on(message, &mut home.command("", "")));
     assert_eq!(home.text("Mailbox"), "old\n");
     drop(held);
     assert_eq!(ran(&waiting.finish(LIMIT)), done("did 1+0+0\n"));
     assert!(home.text("Mailbox").starts_with("old\n\nFrom me@far.example "));
+}
+
+#[test]
+fn an_mbox_that_was_replaced_while_it_was_locked_is_not_lost_mail() {
+    if tests::original() {
+        return; // The originals append to the file that nobody can find any more.
+    }
+    let home = home();
+    for left in [Some("new\n\n"), None] {
+        home.file("Mailbox", "old\n\n").file(".qmail", "./Mailbox\n");
+        let held = File::open(home.place.join("home/Mailbox")).unwrap();
+        held.lock().unwrap();
+        let message = File::open(home.place.join("message")).unwrap();
+        let waiting = waits_for_lock(start_on(message, &mut home.command("", "")));
+        fs::remove_file(home.place.join("home/Mailbox")).unwrap();
+        if let Some(left) = left {
+            home.file("Mailbox", left);
+        }
+        drop(held);
+        assert_eq!(ran(&waiting.finish(LIMIT)), done("did 1+0+0\n"));
+        let text = home.text("Mailbox");
+        let rest = text.strip_prefix(left.unwrap_or_default());
+        assert!(rest.is_some_and(|rest| rest.starts_with("From me@far.example ")), "{text}");
+    }
 }
 
 /// The command with files limited to this many blocks of 512 bytes.

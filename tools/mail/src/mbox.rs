@@ -58,9 +58,27 @@ impl Mbox {
         Ok(Mbox { file, name: name.to_owned(), locked: false, fresh })
     }
 
-    /// Waits until nobody else has it locked. Where files cannot be locked it goes on without.
+    /// Waits until nobody else has it locked. Whoever had it may have put another file in its place,
+    /// as maildir2mbox does: then that one counts. Where files cannot be locked it goes on without.
     pub fn lock(&mut self) {
-        self.locked = lock::exclusive(self.file.as_fd()).is_ok();
+        loop {
+            self.locked = lock::exclusive(self.file.as_fd()).is_ok();
+            if self.has_its_name() {
+                return;
+            }
+            let Ok(other) = Mbox::open(&self.name) else { return };
+            *self = other;
+        }
+    }
+
+    /// Whether the name leads to this file, as far as one can see.
+    fn has_its_name(&self) -> bool {
+        let (file, named) = (self.file.metadata(), fs::metadata(&self.name));
+        let is_same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
+        match (file, named) {
+            (Ok(file), Ok(named)) => is_same(file, named),
+            (_, named) => !named.is_err_and(|why| why.kind() == ErrorKind::NotFound),
+        }
     }
 
     /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
@@ -70,6 +88,9 @@ impl Mbox {
         let before = self.file.metadata().map_err(|why| self.lost(why))?;
         if !before.is_file() {
             return Err(self.lost(ErrorKind::InvalidInput.into()));
+        }
+        if !self.has_its_name() {
+            return Err(Failure::Open(self.name, ErrorKind::NotFound.into()));
         }
         let repair = if self.locked { self.repair(before.len()) } else { b"" };
         let done = self.write(&[repair, head].concat(), message);
