@@ -100,3 +100,4 @@ mod setforward;
 mod setmaillist;
 mod splogger;
 mod starttls;
+mod storm;
