@@ -6,7 +6,7 @@ use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
-use tests::{LIMIT, shown, until};
+use tests::{LIMIT, shown, start, until};
 
 #[test]
 fn a_message_goes_through_the_queue() {
@@ -476,4 +476,27 @@ fn the_log_is_one_write_a_line() {
     let mut bytes = [0; 1000];
     let count = ours.recv(&mut bytes).unwrap();
     assert_eq!(shown(&bytes[..count]), "alert: cannot start: unable to read controls\n");
+}
+
+/// Several threads write to it, and a pipe that is nearly full takes only a part of a long line.
+#[test]
+fn lines_stay_whole_when_the_logger_is_slow() {
+    let home = installation();
+    home.script("qmail-remote", "printf 'r\\0K'; printf '%09000d' 0; printf '\\0'");
+    let run = start(home.program("qmail-start").args(["./Mailbox", "dd", "bs=1", "status=none"]));
+    for _ in 0..40 {
+        home.send("text\n", "me@b", &["you@b", "he@b"]);
+    }
+    home.wait_empty();
+    run.signal(libc::SIGTERM);
+    let log = run.wait_out("status: exiting\n");
+    let known = ["status: ", "new msg ", "info msg ", "starting delivery ", "end msg "];
+    let is_report = |line: &str| {
+        let report = line.strip_prefix("delivery ").and_then(|rest| rest.split_once(": success: "));
+        report.is_some_and(|(_, text)| text == "0".repeat(9000))
+    };
+    for line in log.lines() {
+        assert!(known.iter().any(|start| line.starts_with(start)) || is_report(line), "{line}");
+    }
+    assert_eq!(log.lines().filter(|line| is_report(line)).count(), 80);
 }

@@ -3,9 +3,15 @@
 
 use base::sys::fd;
 use std::fmt::Display;
+use std::sync::{Mutex, PoisonError};
+
+/// Held by the thread that writes. A pipe without much room takes a part of a long line, and then
+/// what another thread has for it.
+static WRITING: Mutex<()> = Mutex::new(());
 
 /// Writes a line. If that fails, nobody is left to be told.
 pub fn line(text: impl Display) {
+    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = fd::write_all(fd::STDIN, format!("{text}\n").as_bytes());
 }
 
