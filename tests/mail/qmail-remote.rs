@@ -525,6 +525,7 @@ fn lookups_that_find_nothing_have_their_reports() {
         ("text.example", "TXT", "no address"),
         ("semi.example", "MX", "10 soft.example"),
         ("semi.example", "MX", "10 nothing.example"),
+        ("host.example", "A", "127.77.0.2"),
     ];
     let Some(world) = world(&records, &[]) else { return };
     let soft = "ZSorry, I couldn't find any host by that name. (#4.1.2)\n|";
@@ -536,7 +537,10 @@ fn lookups_that_find_nothing_have_their_reports() {
     assert_eq!(world.report("text.example"), none("text.example"));
     assert_eq!(world.report("odd \u{fc}\n.example"), none("odd????.example"));
     let long = "x".repeat(300);
-    assert_eq!(world.report(&long), none(&long));
+    for host in [&*long, "host..example", ".host.example", "hos\\164.example", ".", ""] {
+        assert_eq!(world.report(host), none(host));
+    }
+    assert_eq!(world.report("host.example."), NO_CONNECTION);
     assert_eq!(world.report("bare.example"), bare);
     assert_eq!(
         world.report("null.example"),

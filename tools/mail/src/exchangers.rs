@@ -55,6 +55,9 @@ pub fn of_domain(domain: &[u8], dns: &mut Resolver) -> Result<Exchangers, Failur
     if let Some(ip) = as_address(domain) {
         return Ok(alone(vec![Target { preference: 0, ip }]));
     }
+    if !is_name(domain) {
+        return Err(Failure::NoHost);
+    }
     let mut exchangers = match dns.mx(domain) {
         Ok(exchangers) => exchangers,
         Err(DnsError::NoName | DnsError::BadName) => Vec::new(),
@@ -86,6 +89,9 @@ pub fn of_host(host: &[u8], dns: &mut Resolver) -> Result<Vec<Target>, Failure> 
     if let Some(ip) = as_address(host) {
         return Ok(vec![Target { preference: 0, ip }]);
     }
+    if !is_name(host) {
+        return Err(Failure::NoHost);
+    }
     match dns.addresses(host) {
         Ok(found) if !found.is_empty() => {
             let targets = found.into_iter().map(|ip| Target { preference: 0, ip });
@@ -113,6 +119,13 @@ pub fn better_than_us(found: Exchangers, own: &OwnAddresses) -> Result<Vec<Targe
 /// `[1.2.3.4]`, `[IPv6:::1]`, `1.2.3.4`.
 fn as_address(host: &[u8]) -> Option<IpAddr> {
     address::literal(host).or_else(|| v4(host).map(IpAddr::V4))
+}
+
+/// Whether each label is one. Lookups pass over doubled dots and read octal numbers behind
+/// backslashes, as those of djbdns do; in an address they are mistakes, and lead nowhere.
+fn is_name(host: &[u8]) -> bool {
+    let labels = host.strip_suffix(b".").unwrap_or(host);
+    labels.split(|byte| *byte == b'.').all(|label| !label.is_empty() && !label.contains(&b'\\'))
 }
 
 /// Adds the addresses of some exchangers. Gives the best preference of those whose lookups have
