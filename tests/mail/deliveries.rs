@@ -266,6 +266,15 @@ fn an_mbox_that_was_replaced_while_it_was_locked_is_not_lost_mail() {
         let rest = text.strip_prefix(left.unwrap_or_default());
         assert!(rest.is_some_and(|rest| rest.starts_with("From me@far.example ")), "{text}");
     }
+    let held = File::open(home.place.join("home/Mailbox")).unwrap();
+    held.lock().unwrap();
+    let message = File::open(home.place.join("message")).unwrap();
+    let waiting = waits_for_lock(start_on(message, &mut home.command("", "")));
+    fs::remove_file(home.place.join("home/Mailbox")).unwrap();
+    home.place.dir("home/Mailbox");
+    drop(held);
+    let why = "Unable to open ./Mailbox: is a directory. (#4.2.1)";
+    assert_eq!(ran(&waiting.finish(LIMIT)), refused(111, why));
 }
 
 /// The command with files limited to this many blocks of 512 bytes.

@@ -120,7 +120,7 @@ impl Storm {
         }
         // whoever is killed may leave a text of nobody, to be removed after 36 hours
         let may_stay = if end == End::Kill { &["mess", "intd"][..] } else { &[] };
-        until(LIMIT, "nobody waits for anything", || {
+        until(LIMIT * 3, "nobody waits for anything", || {
             self.listen();
             self.report(&["K", "D"]);
             self.sending.run.signal(libc::SIGALRM);

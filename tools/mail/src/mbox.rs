@@ -47,6 +47,8 @@ pub struct Mbox {
     locked: bool,
     /// Created just now: its name is not on disk yet.
     fresh: bool,
+    /// Why that which has taken its place cannot be opened.
+    replaced: Option<Failure>,
 }
 
 impl Mbox {
@@ -55,7 +57,7 @@ impl Mbox {
     /// names of a file unless it and its folder are ours.
     pub fn open(name: &Path) -> Result<Self, Failure> {
         let (file, fresh) = open(name).map_err(|why| Failure::Open(name.to_owned(), why))?;
-        Ok(Mbox { file, name: name.to_owned(), locked: false, fresh })
+        Ok(Mbox { file, name: name.to_owned(), locked: false, fresh, replaced: None })
     }
 
     /// Waits until nobody else has it locked. Whoever had it may have put another file in its place,
@@ -63,34 +65,31 @@ impl Mbox {
     pub fn lock(&mut self) {
         loop {
             self.locked = lock::exclusive(self.file.as_fd()).is_ok();
-            if self.has_its_name() {
-                return;
+            match Mbox::open(&self.name) {
+                Ok(other) if self.is_same(&other) => return,
+                Ok(other) => *self = other,
+                Err(why) => return self.replaced = Some(why),
             }
-            let Ok(other) = Mbox::open(&self.name) else { return };
-            *self = other;
         }
     }
 
-    /// Whether the name leads to this file, as far as one can see.
-    fn has_its_name(&self) -> bool {
-        let (file, named) = (self.file.metadata(), fs::metadata(&self.name));
-        let is_same = |a: Metadata, b: Metadata| (a.dev(), a.ino()) == (b.dev(), b.ino());
-        match (file, named) {
-            (Ok(file), Ok(named)) => is_same(file, named),
-            (_, named) => !named.is_err_and(|why| why.kind() == ErrorKind::NotFound),
-        }
+    fn is_same(&self, other: &Mbox) -> bool {
+        let number = |about: Metadata| (about.dev(), about.ino());
+        let [ours, others] = [self, other].map(|mbox| mbox.file.metadata().map(number));
+        // What cannot be told is no reason to wait for ever.
+        ours.is_err() || others.is_err() || ours.ok() == others.ok()
     }
 
     /// Appends `head`, the message with its From lines quoted, and an empty line, and has it all
     /// on disk. Failing, it cuts the file back to its old length. What an outage has left of a
     /// message gets the empty line that it lacks.
-    pub fn append(self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
+    pub fn append(mut self, head: &[u8], message: BorrowedFd) -> Result<(), Failure> {
+        if let Some(failure) = self.replaced.take() {
+            return Err(failure);
+        }
         let before = self.file.metadata().map_err(|why| self.lost(why))?;
         if !before.is_file() {
             return Err(self.lost(ErrorKind::InvalidInput.into()));
-        }
-        if !self.has_its_name() {
-            return Err(Failure::Open(self.name, ErrorKind::NotFound.into()));
         }
         let repair = if self.locked { self.repair(before.len()) } else { b"" };
         let done = self.write(&[repair, head].concat(), message);
