@@ -4,7 +4,9 @@
 use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, Order, REMOTE, Sending, sending, sending_uncleaned};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use tests::{LIMIT, Random, until};
 
 /// Who hears of failures.
@@ -19,6 +21,8 @@ enum Blow {
     Kill,
     /// qmail-clean cannot remove something.
     Stuck,
+    /// Folders of the queue cannot be used.
+    Denied,
 }
 
 struct Storm {
@@ -106,10 +110,19 @@ impl Storm {
         }
     }
 
+    /// Has some folders be of no use to qmail-send, or none.
+    fn deny(&mut self, some: usize) {
+        for folder in ["info", "local", "remote", "bounce"] {
+            let mode = if self.random.below(some) == 1 { 0 } else { 0o700 };
+            self.home.place().chmod(format!("queue/{folder}"), mode);
+        }
+    }
+
     /// Ends qmail-send, and starts another one.
     fn restart(&mut self) {
         match self.blow {
             Blow::Stuck => return,
+            Blow::Denied => return self.deny(2),
             Blow::Kill => {
                 self.sending.run.signal(libc::SIGKILL);
                 self.sending.run.wait(LIMIT);
@@ -125,6 +138,14 @@ impl Storm {
             }
         }
         self.sending = sending(&self.home);
+    }
+
+    /// Has qmail-send look for new messages, unless it is about to.
+    fn pull_trigger(&self) {
+        let mut how = OpenOptions::new();
+        let how = how.write(true).custom_flags(libc::O_NONBLOCK);
+        let trigger = how.open(self.home.join("queue/lock/trigger"));
+        let _ = trigger.and_then(|mut trigger| trigger.write_all(b"!"));
     }
 
     /// Lets it happen, then has everything come to its end.
@@ -143,13 +164,14 @@ impl Storm {
             }
             self.clean(3);
         }
+        self.deny(0);
         // a text of nobody may be left, to be removed after 36 hours
         let may_stay = if self.blow == Blow::Term { &[][..] } else { &["mess", "intd"] };
         until(LIMIT * 3, "nobody waits for anything", || {
             self.listen();
             self.report(&["K", "D"]);
             self.clean(0);
-            fs::write(self.home.join("queue/lock/trigger"), "!").unwrap();
+            self.pull_trigger();
             self.sending.run.signal(libc::SIGALRM);
             self.home.folders().iter().all(|folder| may_stay.contains(folder))
         });
@@ -189,6 +211,23 @@ fn whoever_is_not_served_is_named_however_often_it_is_killed() {
         for (recipient, words) in &storm.words {
             let named = storm.named.contains_key(recipient);
             assert!(words.ends_with('K') || words.ends_with('D') && named, "{seed}: {recipient}");
+        }
+    }
+}
+
+/// A failure that cannot be noted is no failure yet.
+#[test]
+fn nobody_is_forgotten_because_folders_cannot_be_used_for_a_while() {
+    for seed in 0..2 {
+        let mut storm = Storm::new(Blow::Denied, seed);
+        storm.rage();
+        for (recipient, words) in &storm.words {
+            let last = words.trim_start_matches('D');
+            let named = storm.named.contains_key(recipient);
+            assert!(
+                last == "K" && !named || last.is_empty() && named,
+                "{seed}: {recipient} {words}"
+            );
         }
     }
 }
