@@ -169,7 +169,7 @@ impl Storm {
         let may_stay = if self.blow == Blow::Term { &[][..] } else { &["mess", "intd"] };
         until(LIMIT * 3, "nobody waits for anything", || {
             self.listen();
-            self.report(&["K", "D"]);
+            (0..self.held.len()).for_each(|_| self.report(&["K", "D"]));
             self.clean(0);
             self.pull_trigger();
             self.sending.run.signal(libc::SIGALRM);
