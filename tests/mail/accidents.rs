@@ -2,7 +2,7 @@
 //! state that they leave.
 
 use crate::installation::{Installation, installation};
-use crate::sending::{CLEAN, LOCAL, REMOTE, sending, sending_uncleaned};
+use crate::sending::{CLEAN, LOCAL, REMOTE, connected, sending, sending_uncleaned};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, FileTimes};
@@ -164,6 +164,59 @@ fn damaged_files_are_named_and_nothing_is_lost() {
     assert_eq!(home.numbers("todo"), [44, 45, 46, 47, 48]);
     assert_eq!(home.numbers("mess"), [44, 45, 46, 47, 50, 51, 52]);
     assert_eq!(home.numbers("info"), [50, 51, 52]);
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_tried_again() {
+    if tests::original() {
+        return; // The originals have other words for some of these.
+    }
+    let home = installation();
+    let allow = |name: &str, mode| {
+        home.place().chmod(format!("queue/{name}"), mode);
+    };
+    home.put("mess", 46, "text\n").put("info", 46, "Fme@b\0").put("remote", 46, "Ta@b\0");
+    allow("info/0", 0);
+    allow("remote/0/46", 0);
+    let mut sending = connected(&home, true);
+    [LOCAL, REMOTE].iter().for_each(|side| sending.say(*side, [120]));
+    sending.log("alert: unable to opendir info/0, sleeping...");
+    allow("info/0", 0o700);
+    sending.run.signal(libc::SIGALRM);
+    sending.log("warning: trouble opening remote/0/46; will try again later");
+    allow("remote/0/46", 0o600);
+    allow("remote/0", 0o500);
+    sending.run.signal(libc::SIGALRM);
+    assert_eq!(sending.answer(REMOTE, "K"), "a@b");
+    sending.log("warning: unable to unlink remote/0/46; will try again later");
+    allow("remote/0", 0o700);
+    until(LIMIT, "the message ends", || {
+        sending.run.signal(libc::SIGALRM);
+        home.folders().is_empty()
+    });
+
+    (0..23).for_each(|n| allow(&format!("info/{n}"), 0o500));
+    home.send("text\n", "me@b", &["one@b", "two@b"]);
+    let number = home.only("todo");
+    let info = home.file("info", number).replace("queue/", "");
+    sending.log(&format!("warning: unable to create {info}; will try again later"));
+    assert_eq!(home.folders(), ["mess", "intd", "todo"]);
+    (0..23).for_each(|n| allow(&format!("info/{n}"), 0o700));
+    home.pull_trigger();
+    assert_eq!(sending.answer(REMOTE, "Znot now\n"), "one@b");
+    assert_eq!(sending.answer(REMOTE, "Znot now\n"), "two@b");
+    sending.log("delivery 3: deferral: ");
+    fs::remove_file(home.join(home.file("remote", number))).unwrap();
+
+    allow("todo", 0);
+    home.pull_trigger();
+    sending.log("alert: unable to opendir todo, sleeping...");
+    let log = sending.stop();
+    let gone = home.file("remote", number).replace("queue/", "");
+    let end = format!(
+        "warning: unable to utime {gone}; message will be retried too soon\nstatus: exiting\n"
+    );
+    assert!(log.ends_with(&end), "{log}");
 }
 
 /// As a power cut leaves them where folders reach the disk each for itself: the rest of messages

@@ -1,8 +1,9 @@
 //! A whole qmail home in a scratch folder, owned and run by one ordinary user: the "alone" mode
 //! of design.md, so that tests of mail programs need neither root nor accounts.
 
-use std::fs::{self, FileTimes};
-use std::os::unix::fs::symlink;
+use std::fs::{self, FileTimes, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
@@ -178,6 +179,15 @@ impl Installation {
     pub fn send(&self, message: impl AsRef<[u8]>, sender: &str, recipients: &[&str]) {
         let output = self.queue(message, envelope(sender, recipients));
         assert_eq!(tests::ran(&output), (Some(0), String::new(), String::new()));
+    }
+
+    /// Has qmail-send look for new messages, unless it is about to.
+    #[allow(dead_code)] // Not all who have installations need it.
+    pub fn pull_trigger(&self) {
+        let mut how = OpenOptions::new();
+        let how = how.write(true).custom_flags(libc::O_NONBLOCK);
+        let trigger = how.open(self.join("queue/lock/trigger"));
+        let _ = trigger.and_then(|mut trigger| trigger.write_all(b"!"));
     }
 
     /// The message numbers in a folder of the queue, in ascending order: `"todo"`, `"mess"`.
