@@ -200,7 +200,7 @@ fn what_cannot_be_used_is_named_and_tried_again() {
     let number = home.only("todo");
     let info = home.file("info", number).replace("queue/", "");
     sending.log(&format!("warning: unable to create {info}; will try again later"));
-    assert_eq!(home.folders(), ["mess", "intd", "todo"]);
+    home.wait_folders(&["mess", "intd", "todo"]);
     (0..23).for_each(|n| allow(&format!("info/{n}"), 0o700));
     home.pull_trigger();
     assert_eq!(sending.answer(REMOTE, "Znot now\n"), "one@b");
