@@ -138,13 +138,12 @@ fn runner_orders(bytes: &[u8]) {
 /// From a qmail-local whose user has taken it over.
 fn runner_answers(bytes: &[u8]) {
     let mut theirs = None;
-    let ours = Runner::new((1, 1), |end| {
+    let null = fs::File::open("/dev/null").unwrap();
+    let ours = Runner::new((1, 1), b"\0", [null.as_fd(); 2], |end| {
         theirs = Some(end.try_clone_to_owned()?);
         Ok(0)
     });
     let (mut ours, theirs) = (ours.unwrap(), theirs.unwrap());
-    let null = fs::File::open("/dev/null").unwrap();
-    ours.order(b"\0", null.as_fd(), null.as_fd()).unwrap();
     // packets of one byte, of two, of several, and of none; some find no room
     let packets = bytes.chunks(2).take(50).chain(halves(bytes)).chain(bytes.chunks(1).take(50));
     let sent = packets.filter(|packet| socket::send_now(theirs.as_fd(), packet).is_ok());

@@ -74,19 +74,23 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A new one, that `start` has started with the other end of its socket as descriptor 0.
+    /// A new one with a delivery; `start` starts it with the other end of its socket as descriptor
+    /// 0. The order is there before it: it may end at once, and how that delivery ends then.
     pub fn new(
         owner: (u32, u32),
+        packet: &[u8],
+        given: [BorrowedFd; 2],
         start: impl FnOnce(BorrowedFd) -> io::Result<Pid>,
     ) -> io::Result<Self> {
         let (socket, theirs) = socket::packet_pair()?;
+        socket::send_with(socket.as_fd(), packet, given)?;
         Ok(Runner {
             id: 0,
             pid: start(theirs.as_fd())?,
             socket,
             owner,
-            deliveries: 0,
-            open: 0,
+            deliveries: 1,
+            open: 1,
             since: Instant::now(),
             ends: false,
             mute: false,
@@ -94,9 +98,9 @@ impl Runner {
         })
     }
 
-    /// Has it carry out a delivery. Fails if it has gone, or takes no more.
-    pub fn order(&mut self, packet: &[u8], message: BorrowedFd, out: BorrowedFd) -> io::Result<()> {
-        socket::send_with(self.socket.as_fd(), packet, [message, out])?;
+    /// Has it carry out a delivery: a packet, the message and the output. Fails if it has gone.
+    fn order(&mut self, packet: &[u8], given: [BorrowedFd; 2]) -> io::Result<()> {
+        socket::send_with(self.socket.as_fd(), packet, given)?;
         if self.open == 0 {
             self.since = Instant::now();
         }
@@ -238,11 +242,10 @@ impl Runners {
         &mut self,
         owner: (u32, u32),
         packet: &[u8],
-        message: BorrowedFd,
-        output: BorrowedFd,
+        given: [BorrowedFd; 2],
     ) -> Option<u64> {
         while let Some(runner) = self.choose(owner) {
-            if runner.order(packet, message, output).is_ok() {
+            if runner.order(packet, given).is_ok() {
                 return Some(runner.id);
             }
             // It has gone, and that will be heard.
@@ -345,7 +348,7 @@ mod tests {
     impl Test {
         fn order(&mut self, owner: (u32, u32)) -> Option<u64> {
             let null = File::open("/dev/null").unwrap();
-            self.runners.order(owner, b"packet", null.as_fd(), null.as_fd())
+            self.runners.order(owner, b"packet", [null.as_fd(); 2])
         }
 
         /// A new one with a delivery.
@@ -355,9 +358,7 @@ mod tests {
                 self.ends.push(end.try_clone_to_owned()?);
                 Ok(1000 + self.ends.len() as Pid)
             };
-            let mut runner = Runner::new(owner, start).unwrap();
-            runner.order(b"packet", null.as_fd(), null.as_fd()).unwrap();
-            self.runners.add(runner)
+            self.runners.add(Runner::new(owner, b"packet", [null.as_fd(); 2], start).unwrap())
         }
     }
 

@@ -204,7 +204,8 @@ impl Local {
         }
         let owner = (who.uid, who.gid);
         let packet = runner::packet(order.number, &self.words(order, who))?;
-        if let Some(id) = runners.order(owner, &packet, message, output) {
+        let given = [message, output];
+        if let Some(id) = runners.order(owner, &packet, given) {
             return Some(id);
         }
         let start = |socket: BorrowedFd| {
@@ -213,9 +214,7 @@ impl Local {
                 code
             })
         };
-        let mut runner = Runner::new(owner, start).ok()?;
-        runner.order(&packet, message, output).ok()?;
-        Some(runners.add(runner))
+        Some(runners.add(Runner::new(owner, &packet, given, start).ok()?))
     }
 
     /// Whether bin/qmail-local is ours. Those of another one than that of now shall not go on.
