@@ -333,7 +333,10 @@ fn alone_everybodys_mail_is_the_one_users() {
     installation.write("queue/mess/1/24", "Subject: x\n\ntext\n").maildir("alias/Maildir");
     installation.write("alias/.qmail-default", "./Maildir/\n");
     installation.write("alias/.qmail-prog", "|id -u; echo $LOCAL $USER\n");
+    installation.write("alias/.qmail-v-default", "|echo $LOCAL $EXT $DEFAULT\n");
     assert_eq!(report(&installation, "somebody-else@h"), "Kdid 1+0+0\n");
+    // a virtual domain whose prefix is alias-v
+    assert_eq!(report(&installation, "Alias-v-Ann@h"), "KAlias-v-Ann v-Ann Ann\ndid 0+0+1\n");
     let names = installation.place().names("alias/Maildir/new");
     let mail = installation.place().text(format!("alias/Maildir/new/{}", names[0]));
     assert_eq!(mail, "Return-Path: <s@x>\nDelivered-To: somebody-else@h\nSubject: x\n\ntext\n");

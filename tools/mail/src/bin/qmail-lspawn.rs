@@ -4,7 +4,7 @@
 use base::cdb::Reader;
 use base::errno::is_temporary;
 use base::input::Input;
-use base::sys::ids::{self, User};
+use base::sys::ids::{self, Account, User};
 use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Status};
 use base::sys::{exec, fd, fork};
@@ -21,7 +21,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
@@ -302,26 +302,26 @@ impl Local {
         assign::find(&users, local).map_err(|_| CDB)
     }
 
-    /// Alone: our name, with or without an extension, is us; everything else is alias, who is us
-    /// too, at home in the installation.
+    /// Alone: our name and alias, each with or without an extension, are accounts; everything else
+    /// is alias's. He is us too, at home in the installation.
     fn ours(&self, local: &[u8]) -> Result<Assignment> {
         let me = ids::real_uid();
         let account = ids::account_of(me).map_err(|_| SYSTEM)?;
         let owns_home =
             |home: &[u8]| fs::metadata(OsStr::from_bytes(home)).is_ok_and(|home| home.uid() == me);
-        if let Some(account) = account.filter(|account| owns_home(&account.home))
-            && let Some((_, ext)) = assign::accounts(local).find(|(name, _)| *name == account.name)
-        {
-            return Ok(Assignment::of(account, ext));
-        }
-        Ok(Assignment {
-            user: Role::Alias.name().into(),
+        let alias = Account {
+            name: Role::Alias.name().into(),
             uid: me,
             gid: ids::effective_gid(),
-            home: self.home.join("alias").into(),
-            dash: OsStr::from_bytes(&[assign::BREAK]).to_owned(),
-            ext: OsStr::from_bytes(local).to_owned(),
-        })
+            home: self.home.join("alias").into_os_string().into_vec(),
+            shell: Vec::new(),
+        };
+        let own = account.filter(|account| owns_home(&account.home));
+        let named = own.into_iter().chain([alias.clone()]).find_map(|account| {
+            let (_, ext) = assign::accounts(local).find(|(name, _)| *name == account.name)?;
+            Some(Assignment::of(account, ext))
+        });
+        Ok(named.unwrap_or_else(|| Assignment::of(alias, Some(local))))
     }
 
     /// What qmail-getpw says, run as the user who is there for that.
