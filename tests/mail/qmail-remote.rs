@@ -525,7 +525,7 @@ fn lookups_that_find_nothing_have_their_reports() {
         ("text.example", "TXT", "no address"),
         ("semi.example", "MX", "10 soft.example"),
         ("semi.example", "MX", "10 nothing.example"),
-        ("host.example", "A", "127.77.0.2"),
+        ("host.example", "A", "127.77.4.1"),
     ];
     let Some(world) = world(&records, &[]) else { return };
     let soft = "ZSorry, I couldn't find any host by that name. (#4.1.2)\n|";
