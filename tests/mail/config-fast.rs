@@ -12,7 +12,8 @@ fn config(place: &Scratch, words: &[&str]) -> Command {
 #[test]
 fn the_files_follow_from_the_name() {
     let place = scratch();
-    place.dir("control").write("control/locals", "old.example");
+    // a remark in Latin-1, and no newline at the end
+    place.dir("control").write("control/locals", b"# Z\xfcrich\nold.example");
     let said = "Your fully qualified host name is mail.sub.example.org.\n\
         Putting mail.sub.example.org into control/me...\n\
         Putting sub.example.org into control/defaultdomain...\n\
@@ -28,10 +29,10 @@ fn the_files_follow_from_the_name() {
     }
     let files = ["defaultdomain", "locals", "me", "plusdomain", "rcpthosts"];
     assert_eq!(place.names("control"), files);
-    let text = files.map(|name| place.text(format!("control/{name}")));
-    let name = "mail.sub.example.org\n";
-    let expected =
-        ["sub.example.org\n", &format!("old.example\n{name}"), name, "example.org\n", name];
+    let text = files.map(|name| place.read(format!("control/{name}")));
+    let name = b"mail.sub.example.org\n";
+    let locals = [b"# Z\xfcrich\nold.example\n", &name[..]].concat();
+    let expected = [b"sub.example.org\n", &locals[..], name, b"example.org\n", name];
     assert_eq!(text, expected);
     assert!(files.iter().all(|name| place.mode(format!("control/{name}")) == 0o644));
 }

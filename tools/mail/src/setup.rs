@@ -50,27 +50,27 @@ impl Setup {
     /// Adds a line to a file, unless it has it.
     pub fn add(&mut self, file: &str, line: &str) -> Result<()> {
         self.say(&format!("Putting {line} into control/{file}...\n"))?;
-        let mut text = match fs::read_to_string(self.control.join(file)) {
-            Err(why) if why.kind() == ErrorKind::NotFound => String::new(),
+        let mut text = match fs::read(self.control.join(file)) {
+            Err(why) if why.kind() == ErrorKind::NotFound => Vec::new(),
             other => other.unable(format_args!("read control/{file}"))?,
         };
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
         }
-        if !text.lines().any(|old| old == line) {
-            text += &format!("{line}\n");
+        if !text.split(|byte| *byte == b'\n').any(|old| old == line.as_bytes()) {
+            text.extend([line.as_bytes(), b"\n"].concat());
         }
-        self.write(file, &text)
+        self.write(file, text)
     }
 
     /// Makes or replaces a file.
-    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+    pub fn write(&self, file: &str, text: impl AsRef<[u8]>) -> Result<()> {
         let write = || format!("write control/{file}");
         let temporary = self.control.join(format!("{file}.tmp"));
         let mut how = OpenOptions::new();
         let new = how.write(true).create(true).truncate(true).mode(MODE).open(&temporary);
         let new = new.unable(write())?;
-        let done = fd::write_all(new.as_fd(), text.as_bytes())
+        let done = fd::write_all(new.as_fd(), text.as_ref())
             .and_then(|()| new.set_permissions(Permissions::from_mode(MODE)))
             .and_then(|()| new.sync_all())
             .and_then(|()| files::replace(&temporary, &self.control.join(file)));
