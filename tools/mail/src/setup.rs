@@ -44,7 +44,7 @@ impl Setup {
     /// Makes a file of one line.
     fn put(&mut self, file: &str, line: &str) -> Result<()> {
         self.say(&format!("Putting {line} into control/{file}...\n"))?;
-        self.write(file, &format!("{line}\n"))
+        self.write(file, format!("{line}\n"))
     }
 
     /// Adds a line to a file, unless it has it.
