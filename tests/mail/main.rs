@@ -100,4 +100,5 @@ mod setforward;
 mod setmaillist;
 mod splogger;
 mod starttls;
+mod staying;
 mod storm;

@@ -7,8 +7,7 @@ use crate::received;
 use crate::submission::{Refusal, Submission};
 use base::env::Env;
 use base::sys::clock;
-use std::io;
-use std::path::Path;
+use queue::staying::Staying;
 
 /// A message that is going in circles.
 const TOO_MANY_HOPS: &str = "Dtoo many hops, this message is looping (#5.4.6)";
@@ -23,11 +22,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Starts the queue program in `home` and gives it the Received line.
-    pub fn open(home: &Path, env: &Env, protocol: &str) -> io::Result<Self> {
-        let mut submission = Submission::open_with(home, env)?;
+    /// Gives the queue program the Received line.
+    pub fn open(mut submission: Submission, env: &Env, protocol: &str) -> Self {
         submission.put(&received::line(&Caller::of(env), None, protocol, clock::seconds()));
-        Ok(Incoming { submission, hops: Hops::default() })
+        Incoming { submission, hops: Hops::default() }
     }
 
     /// Adds bytes of the message, whose lines end in LF.
@@ -51,19 +49,20 @@ impl Incoming {
         self.submission.discard();
     }
 
-    /// Ends the envelope, and gives the answer.
-    pub fn close(mut self) -> Vec<u8> {
+    /// Ends the envelope, and gives the answer, and who takes the next message.
+    pub fn close(mut self) -> (Vec<u8>, Option<Staying>) {
         let looping = self.hops.count() >= hops::TOO_MANY;
         if looping {
             self.discard();
         }
-        match self.submission.close() {
-            Ok(qp) => format!("Kok {} qp {qp}", clock::seconds()).into(),
-            Err(_) if looping => TOO_MANY_HOPS.into(),
+        match self.submission.close_and_keep() {
+            Ok((qp, staying)) => (format!("Kok {} qp {qp}", clock::seconds()).into(), staying),
+            Err(_) if looping => (TOO_MANY_HOPS.into(), None),
             Err(Refusal { permanent, text }) => {
                 let letter = if permanent { b'D' } else { b'Z' };
                 // No control characters, whatever the queue program says.
-                [letter].into_iter().chain(text.iter().map(|byte| (*byte).max(b' '))).collect()
+                let text = text.iter().map(|byte| (*byte).max(b' '));
+                ([letter].into_iter().chain(text).collect(), None)
             }
         }
     }

@@ -3,6 +3,8 @@
 //!
 //! The queue program may give its own reason on a descriptor: 6 as notqmail has it, 4 as the
 //! patches of others have it, whose programs read in `$ERROR_FD` which one it is.
+//!
+//! Whoever may have several messages keeps the qmail-queue of one for the next: queue::staying.
 
 use base::env::{self, Env};
 use base::sys::fd;
@@ -10,12 +12,16 @@ use base::sys::poll::{self, Wait};
 use base::sys::signal;
 use base::sys::spawn::Spawn;
 use base::sys::wait::{self, Pid, Status};
+use queue::staying::Staying;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::Duration;
+
+/// The queue program where nobody names another.
+const QUEUE: &str = "bin/qmail-queue";
 
 /// Bytes collected before a write: what a pipe takes at once.
 const BUFFER: usize = 65536;
@@ -33,7 +39,10 @@ pub struct Submission {
     pid: Pid,
     message: Option<OwnedFd>,
     envelope: Option<OwnedFd>,
-    reason: OwnedFd,
+    /// Where it gives its own reason. What has stayed gives none.
+    reason: Option<OwnedFd>,
+    /// The same program, if it was asked to stay.
+    staying: Option<Staying>,
     buffer: Vec<u8>,
     /// A write failed; the queue program will have its own word to say first.
     broken: bool,
@@ -59,38 +68,70 @@ impl Submission {
     /// As [`Submission::open`], giving the queue program this environment. Which program that is,
     /// our own environment says.
     pub fn open_with(home: &Path, env: &Env) -> io::Result<Self> {
+        Submission::start(Ends::new()?, home, env, |spawn| Ok((spawn.start()?, None)))
+    }
+
+    /// As [`Submission::open_with`], for one of several messages: what
+    /// [`Submission::close_and_keep`] gave for the one before takes this one too.
+    pub fn open_next(home: &Path, env: &Env, before: Option<Staying>) -> io::Result<Self> {
+        if program() != QUEUE {
+            return Submission::open_with(home, env);
+        }
+        let (file, ends) = (home.join(QUEUE), Ends::new()?);
+        let [text, envelope] = ends.theirs.each_ref().map(OwnedFd::as_fd);
+        match before.and_then(|staying| staying.take(&file, text, envelope)) {
+            Some(staying) => Ok(Submission::of(staying.pid(), ends.ours, None, Some(staying))),
+            None => Submission::start(ends, home, env, |spawn| Staying::start(spawn, &file)),
+        }
+    }
+
+    fn start(
+        ends: Ends,
+        home: &Path,
+        env: &Env,
+        how: impl FnOnce(Spawn) -> io::Result<(Pid, Option<Staying>)>,
+    ) -> io::Result<Self> {
         signal::ignore(signal::PIPE)?;
         // As some daemons leave it to their children: whoever ignores it can wait for nobody, and
         // would call a message refused that is queued.
         if signal::is_ignored(signal::CHILD) {
             signal::default(signal::CHILD)?;
         }
-        let (message_read, message) = fd::pipe()?;
-        let (envelope_read, envelope) = fd::pipe()?;
         let (reason, reason_write) = fd::pipe()?;
         let words = [program()];
         let mut env = env.clone();
         if env.get(ERROR_FD).is_none() {
             env.set(ERROR_FD, "4");
         }
-        let pid = Spawn::new(&words)
+        let [text, envelope] = &ends.theirs;
+        let spawn = Spawn::new(&words)
             .env(&env)
-            .fd(0, message_read.as_fd())
-            .fd(1, envelope_read.as_fd())
+            .fd(0, text.as_fd())
+            .fd(1, envelope.as_fd())
             .fd(4, reason_write.as_fd())
             .fd(6, reason_write.as_fd())
             .folder(home)
-            .failure_codes(120, 120)
-            .start()?;
-        Ok(Submission {
+            .failure_codes(120, 120);
+        let (pid, staying) = how(spawn)?;
+        Ok(Submission::of(pid, ends.ours, Some(reason), staying))
+    }
+
+    fn of(
+        pid: Pid,
+        [message, envelope]: [OwnedFd; 2],
+        reason: Option<OwnedFd>,
+        staying: Option<Staying>,
+    ) -> Self {
+        Submission {
             pid,
             message: Some(message),
             envelope: Some(envelope),
             reason,
+            staying,
             buffer: Vec::with_capacity(BUFFER),
             broken: false,
             unwanted: false,
-        })
+        }
     }
 
     /// The process number of the queue program: the "qp" of log lines.
@@ -140,7 +181,12 @@ impl Submission {
 
     /// Ends the envelope and waits for the queue program. Gives its process number if the
     /// message is safely queued.
-    pub fn close(mut self) -> Result<Pid, Refusal> {
+    pub fn close(self) -> Result<Pid, Refusal> {
+        self.close_and_keep().map(|(pid, _)| pid)
+    }
+
+    /// As [`Submission::close`]; gives also who takes the next message, if he has stayed.
+    pub fn close_and_keep(mut self) -> Result<(Pid, Option<Staying>), Refusal> {
         if self.message.is_some() {
             self.flush();
             self.message = None;
@@ -150,14 +196,21 @@ impl Submission {
             self.flush();
         }
         self.envelope = None;
+        let is_whole = !self.unwanted && !self.broken;
+        let reason = self.reason.as_ref().map(OwnedFd::as_fd);
+        let queued = self.staying.and_then(|staying| staying.has_queued(reason));
+        if is_whole && queued.is_some() {
+            return Ok((self.pid, queued));
+        }
+        drop(queued);
         // Closed before the wait: a program that says more than is read must be able to end.
-        let reason = read_reason(self.reason, self.pid);
+        let reason = self.reason.map_or_else(Vec::new, |reason| read_reason(reason, self.pid));
         let status =
             wait::child(self.pid).map_err(|_| Refusal::later("qq waitpid surprise (#4.3.0)"))?;
         match outcome(status, &reason) {
             Some(refusal) => Err(refusal),
-            None if self.broken || self.unwanted => Err(Refusal::later("qq read error (#4.3.0)")),
-            None => Ok(self.pid),
+            None if !is_whole => Err(Refusal::later("qq read error (#4.3.0)")),
+            None => Ok((self.pid, None)),
         }
     }
 
@@ -180,6 +233,19 @@ impl Submission {
             return;
         }
         self.broken = to.is_none_or(|to| fd::write_all(to.as_fd(), bytes).is_err());
+    }
+}
+
+/// The ends of the two pipes of a message: its text, and its envelope.
+struct Ends {
+    ours: [OwnedFd; 2],
+    theirs: [OwnedFd; 2],
+}
+
+impl Ends {
+    fn new() -> io::Result<Self> {
+        let (text, envelope) = (fd::pipe()?, fd::pipe()?);
+        Ok(Ends { ours: [text.1, envelope.1], theirs: [text.0, envelope.0] })
     }
 }
 
@@ -226,11 +292,10 @@ impl Refusal {
     }
 }
 
-/// What is run, relative to the home folder: `$QMAILQUEUE` or `bin/qmail-queue`. There is no
-/// path search.
+/// What is run, relative to the home folder: `$QMAILQUEUE` or [`QUEUE`]. There is no path search.
 fn program() -> OsString {
     let name = env::get("QMAILQUEUE").filter(|name| !name.is_empty());
-    let name = name.unwrap_or_else(|| b"bin/qmail-queue".to_vec());
+    let name = name.unwrap_or_else(|| QUEUE.into());
     let name = if name.contains(&b'/') { name } else { [&b"./"[..], &name].concat() };
     OsString::from_vec(name)
 }

@@ -4,4 +4,5 @@
 pub mod envelope;
 pub mod home;
 pub mod paths;
+pub mod staying;
 pub mod users;

@@ -93,6 +93,11 @@ pub fn is_stream(fd: BorrowedFd) -> bool {
     get(fd, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
 }
 
+/// Whether the descriptor is a socket that keeps packets apart, as those of [`packet_pair`] do.
+pub fn keeps_packets(fd: BorrowedFd) -> bool {
+    get(fd, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_SEQPACKET)
+}
+
 /// Two stream sockets, connected to each other and closed at exec.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     pair_of(libc::SOCK_STREAM)

@@ -8,6 +8,7 @@ use mail::conversation::Conversation;
 use mail::incoming::{ADDRESS, Incoming};
 use mail::netstring::{self, Reader};
 use mail::peer::Peer;
+use mail::submission::Submission;
 use queue::home;
 use std::time::Duration;
 
@@ -38,8 +39,10 @@ fn run(_: Args) -> Result<Code> {
 fn message(from: &mut Reader<Conversation>) -> Result<Vec<u8>> {
     from.enter()?;
     let length = from.length()?;
-    let opened = Incoming::open(&home::folder(), &Env::inherited(), "QMQP");
-    let mut message = opened.or(Err(Die::silent(Code::TEMP.0)))?;
+    let env = Env::inherited();
+    let submission = Submission::open_with(&home::folder(), &env);
+    let submission = submission.or(Err(Die::silent(Code::TEMP.0)))?;
+    let mut message = Incoming::open(submission, &env, "QMQP");
     from.bytes(length, |piece| message.text(piece))?;
     from.comma()?;
     let sender = address(from)?;
@@ -55,7 +58,7 @@ fn message(from: &mut Reader<Conversation>) -> Result<Vec<u8>> {
     if !good {
         message.discard();
     }
-    let answer = message.close();
+    let (answer, _) = message.close();
     Ok(if good { answer } else { BAD_ADDRESS.to_vec() })
 }
 

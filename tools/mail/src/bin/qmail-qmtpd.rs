@@ -10,8 +10,10 @@ use mail::incoming::{ADDRESS, Incoming};
 use mail::netstring::{self, Fault, Reader};
 use mail::peer::Peer;
 use mail::rcpthosts::RcptHosts;
+use mail::submission::Submission;
 use net::crlf::Delete;
 use queue::home;
+use queue::staying::Staying;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +39,7 @@ fn run(_: Args) -> Result<Code> {
         return Err(Die::silent(Code::TEMP.0));
     }
     signal::ignore(signal::PIPE).or(unable())?;
-    let daemon = Daemon::read().or(unable())?;
+    let mut daemon = Daemon::read().or(unable())?;
     let client = Peer::new(fd::STDIN, fd::STDOUT, PATIENCE).lasting(PATIENCE);
     let mut from = Reader::new(Conversation::with(client));
     loop {
@@ -57,6 +59,8 @@ struct Daemon {
     hosts: RcptHosts,
     /// Bytes that a message may have; 0 is no limit.
     databytes: u64,
+    /// The queue program of the message before.
+    staying: Option<Staying>,
 }
 
 /// What becomes of a recipient.
@@ -80,12 +84,12 @@ impl Daemon {
             None => control.number("databytes")?,
         };
         let databytes = databytes.unwrap_or(0);
-        Ok(Daemon { hosts: RcptHosts::read(&control)?, home, env, databytes })
+        Ok(Daemon { hosts: RcptHosts::read(&control)?, home, env, databytes, staying: None })
     }
 
     /// Reads a message and queues it. The answers to its recipients are written before more is
     /// waited for.
-    fn message(&self, from: &mut Reader<Conversation>) -> Result<()> {
+    fn message(&mut self, from: &mut Reader<Conversation>) -> Result<()> {
         let length = from.length()?;
         if length == 0 {
             return Err(Fault::Format.into());
@@ -95,7 +99,8 @@ impl Daemon {
             b'\r' => true,
             _ => return Err(Fault::Format.into()),
         };
-        let mut message = Incoming::open(&self.home, &self.env, "QMTP").or(unable())?;
+        let submission = Submission::open_next(&self.home, &self.env, self.staying.take());
+        let mut message = Incoming::open(submission.or(unable())?, &self.env, "QMTP");
         let too_big = self.text(from, length - 1, ends_in_cr, &mut message)?;
         let sender = from.string(ADDRESS - 1)?.filter(|sender| !sender.contains(&0));
         message.sender(sender.as_deref().unwrap_or_default());
@@ -104,7 +109,8 @@ impl Daemon {
         if !wanted || too_big || sender.is_none() {
             message.discard();
         }
-        let answer = message.close();
+        let (answer, staying) = message.close();
+        self.staying = staying;
         let answer = match (too_big, &sender) {
             (true, _) => TOO_BIG.as_bytes(),
             (_, None) => BAD_SENDER.as_bytes(),

@@ -15,6 +15,7 @@ use mail::starttls::{self, Provider};
 use mail::submission::{Refusal, Submission};
 use net::connection;
 use queue::home;
+use queue::staying::Staying;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,6 +77,8 @@ struct Daemon {
     /// Where TLS can be had.
     provider: Option<Provider>,
     submission: Option<Submission>,
+    /// The queue program of the message before.
+    staying: Option<Staying>,
 }
 
 impl Settings {
@@ -102,6 +105,7 @@ impl Settings {
                 env,
                 provider,
                 submission: None,
+                staying: None,
             },
         })
     }
@@ -194,7 +198,8 @@ impl Host for Daemon {
     }
 
     fn open(&mut self, helo: Option<&[u8]>) -> bool {
-        let Ok(mut submission) = Submission::open_with(&self.home, &self.env) else {
+        let Ok(mut submission) = Submission::open_next(&self.home, &self.env, self.staying.take())
+        else {
             return false;
         };
         submission.put(&received::line(
@@ -226,7 +231,8 @@ impl Host for Daemon {
         }
         submission.sender(&envelope.sender);
         envelope.recipients.iter().for_each(|recipient| submission.recipient(recipient));
-        let qp = submission.close()?;
+        let (qp, staying) = submission.close_and_keep()?;
+        self.staying = staying;
         Ok(Receipt { qp, seconds: clock::seconds() })
     }
 }

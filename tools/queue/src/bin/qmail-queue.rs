@@ -2,6 +2,7 @@
 //!
 //! It reads the message from descriptor 0 and the envelope from descriptor 1, and says by its
 //! exit code what came of it, never a word. It may be setuid, so it trusts nothing of its caller.
+//! Before it exits 0 it may be given more messages: queue::staying.
 #![cfg_attr(not(test), no_main)]
 
 use base::date::Date;
@@ -10,6 +11,7 @@ use base::{Args, Code, Die, Result, files};
 use queue::envelope::{Envelope, Wrong};
 use queue::home;
 use queue::paths::Paths;
+use queue::staying::Caller;
 use queue::users::Role;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -50,12 +52,26 @@ fn run(_: Args) -> Result<Code> {
     }
     fd::fill_standard().or_exit(QUEUE)?;
     settle().or_exit(CRASH)?;
-    let caller = Role::of_caller();
-    home::enter_trusted(caller).or_exit(HOME)?;
-    std::env::set_current_dir("queue").or_exit(QUEUE)?;
+    let role = Role::of_caller();
+    let caller = Caller::that_offers();
     let mut buffer = Buffer::new();
+    loop {
+        take_message(role, &mut buffer)?;
+        let Some([text, envelope]) = caller.as_ref().and_then(Caller::next_after_success) else {
+            return Ok(Code::DONE);
+        };
+        fd::copy_to(text.as_fd(), 0).or_exit(READ)?;
+        fd::copy_to(envelope.as_fd(), 1).or_exit(READ)?;
+    }
+}
+
+/// Queues the message that comes from descriptors 0 and 1.
+fn take_message(role: Option<Role>, buffer: &mut Buffer) -> Result<()> {
+    signal::alarm(DAY);
+    home::enter_trusted(role).or_exit(HOME)?;
+    std::env::set_current_dir("queue").or_exit(QUEUE)?;
     let message = Message::create(&Paths::read().or_exit(MESS)?)?;
-    let written = message.write(caller, &mut buffer);
+    let written = message.write(role, buffer);
     // Giving up in the middle of what follows would deny a message that is queued.
     signal::alarm(0);
     let published = written.and_then(|()| message.publish());
@@ -66,10 +82,10 @@ fn run(_: Args) -> Result<Code> {
         .inspect_err(|_| drop(fs::remove_file(&message.todo)))
         .or_exit(TODO)?;
     wake_sender();
-    Ok(Code::DONE)
+    Ok(())
 }
 
-/// Signals, alarm and umask as they have to be, whatever the caller left.
+/// Signals and umask as they have to be, whatever the caller left.
 fn settle() -> io::Result<()> {
     let ignored = [
         signal::PIPE,
@@ -87,7 +103,6 @@ fn settle() -> io::Result<()> {
     crashes.into_iter().try_for_each(|crash| signal::exit_on(crash, CRASH))?;
     signal::exit_on(signal::ALARM, TIME)?;
     signal::unblock_all()?;
-    signal::alarm(DAY);
     umask::set(0o033);
     Ok(())
 }
@@ -131,8 +146,8 @@ impl Message {
     }
 
     /// Writes text and envelope, and puts both files and their names on disk.
-    fn write(&self, caller: Option<Role>, buffer: &mut Buffer) -> Result<()> {
-        buffer.put(received_line(caller).as_bytes());
+    fn write(&self, role: Option<Role>, buffer: &mut Buffer) -> Result<()> {
+        buffer.put(received_line(role).as_bytes());
         buffer.copy_message(&self.text)?;
         // The disk works while we wait for the envelope, and on both files at once.
         fd::start_write_back(self.text.as_fd());
@@ -182,8 +197,8 @@ fn create(name: &Path) -> io::Result<File> {
 }
 
 /// `Received: (qmail 4711 invoked by uid 500); 7 Nov 2026 09:05:03 -0000` and a newline.
-fn received_line(caller: Option<Role>) -> String {
-    let how = match caller {
+fn received_line(role: Option<Role>) -> String {
+    let how = match role {
         Some(Role::Alias) => "by alias".into(),
         Some(Role::Daemon) => "from network".into(),
         Some(Role::Send) => "for bounce".into(),
