@@ -203,6 +203,7 @@ impl Submission {
             return Ok((self.pid, queued));
         }
         drop(queued);
+        let had_stayed = self.reason.is_none();
         // Closed before the wait: a program that says more than is read must be able to end.
         let reason = self.reason.map_or_else(Vec::new, |reason| read_reason(reason, self.pid));
         let status =
@@ -210,6 +211,8 @@ impl Submission {
         match outcome(status, &reason) {
             Some(refusal) => Err(refusal),
             None if !is_whole => Err(Refusal::later("qq read error (#4.3.0)")),
+            // It has seen other messages end well, and not this one.
+            None if had_stayed => Err(Refusal::later("qq crashed (#4.3.0)")),
             None => Ok((self.pid, None)),
         }
     }

@@ -57,14 +57,16 @@ impl Caller {
 
     /// Says that the message is queued, and waits for the next one: its text and its envelope.
     /// `None`: no more can come.
-    pub fn next_after_success(&self) -> Option<[OwnedFd; 2]> {
-        socket::send_now(self.socket.as_fd(), &self.program.0).ok()?;
-        if !poll::readable(self.socket.as_fd(), STAY).ok()? {
-            // A message that comes now is not sent. One that has come a moment ago is taken.
-            socket::end_input(self.socket.as_fd()).ok()?;
+    pub fn next_after_success(&self) -> io::Result<Option<[OwnedFd; 2]>> {
+        if socket::send_now(self.socket.as_fd(), &self.program.0).is_err() {
+            return Ok(None);
         }
-        let order = socket::receive_with_now(self.socket.as_fd(), &mut [0]).ok()?;
-        order.map(|(_, message)| message)
+        if !poll::readable(self.socket.as_fd(), STAY)? {
+            // A message that comes now is not sent. One that has come a moment ago is taken.
+            socket::end_input(self.socket.as_fd())?;
+        }
+        let order = socket::receive_with_now(self.socket.as_fd(), &mut [0])?;
+        Ok(order.map(|(_, message)| message))
     }
 }
 
@@ -106,8 +108,8 @@ impl Staying {
     }
 
     /// Waits until it has queued the message, or has ended, or says something on `reason`, as only
-    /// other programs do. `None`: it ends without another message, and how says what has become
-    /// of this one.
+    /// other programs do. `None`: it takes no other message, and how it ends says what has become
+    /// of this one. If it has stayed for this one, and ends in peace, it has not seen it.
     pub fn has_queued(self, reason: Option<BorrowedFd>) -> Option<Self> {
         let fds = [Some(self.socket.as_fd()), Some(self.end.as_fd()), reason];
         let mut waits: Vec<Wait> = fds.into_iter().flatten().map(Wait::read).collect();
@@ -117,5 +119,21 @@ impl Staying {
         let mut said = [0; 17];
         let count = socket::receive_now(self.socket.as_fd(), &mut said).ok()?;
         (said[..count] == self.program.0).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_comes_as_it_ends_is_taken_or_not_sent() {
+        let (ours, theirs) = socket::packet_pair().unwrap();
+        let given = || [ours.as_fd(), ours.as_fd()];
+        socket::send_with(ours.as_fd(), b"+", given()).unwrap();
+        socket::end_input(theirs.as_fd()).unwrap();
+        socket::send_with(ours.as_fd(), b"+", given()).unwrap_err();
+        assert!(socket::receive_with_now(theirs.as_fd(), &mut [0]).unwrap().is_some());
+        assert!(socket::receive_with_now(theirs.as_fd(), &mut [0]).unwrap().is_none());
     }
 }

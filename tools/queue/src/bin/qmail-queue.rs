@@ -57,9 +57,9 @@ fn run(_: Args) -> Result<Code> {
     let mut buffer = Buffer::new();
     loop {
         take_message(role, &mut buffer)?;
-        let Some([text, envelope]) = caller.as_ref().and_then(Caller::next_after_success) else {
-            return Ok(Code::DONE);
-        };
+        let Some(caller) = &caller else { return Ok(Code::DONE) };
+        let next = caller.next_after_success().or_exit(READ)?;
+        let Some([text, envelope]) = next else { return Ok(Code::DONE) };
         fd::copy_to(text.as_fd(), 0).or_exit(READ)?;
         fd::copy_to(envelope.as_fd(), 1).or_exit(READ)?;
     }
