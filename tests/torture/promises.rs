@@ -87,13 +87,21 @@ fn qmail_queue_answers_when_all_is_on_disk() {
     .holds(&record);
 }
 
+/// Whether qmail-queue says something: to qmail-send, or to a caller for whom it stays.
+fn has_queued(Event { who, act }: &Event) -> bool {
+    who == "qmail-queue" && matches!(act, Act::Say { bytes } if !bytes.is_empty())
+}
+
 /// Who is told that his message is accepted has it in the queue by then.
 #[track_caller]
 fn promises(name: &'static str, record: &Record) {
     Promise {
         name,
         published: |name| name.starts_with("queue/todo/"),
-        rules: &[Rule { when: |event, _| accepts(event), durable: |_, name| in_queue(name) }],
+        rules: &[Rule {
+            when: |event, _| accepts(event) || has_queued(event),
+            durable: |_, name| in_queue(name),
+        }],
         syncs: "qmail-queue",
     }
     .holds(record);
@@ -299,7 +307,7 @@ fn qmail_send_removes_nothing_before_what_takes_its_place_is_on_disk() {
                 durable: |_, name| name.starts_with("queue/todo/"),
             },
             Rule {
-                when: |event, _| done(event, "qmail-queue") || accepts(event),
+                when: |event, _| done(event, "qmail-queue") || has_queued(event) || accepts(event),
                 durable: |_, name| name.starts_with("queue/todo/"),
             },
         ],

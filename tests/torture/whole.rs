@@ -137,8 +137,6 @@ pub fn accepts(Event { who, act }: &Event) -> bool {
         (Act::Say { bytes }, "qmail-smtpd") => has(bytes, b" qp "),
         (Act::Say { bytes }, "qmail-qmtpd" | "qmail-qmqpd") => has(bytes, b":Kok "),
         (Act::Exit { code: 0 }, "sendmail" | "qmail-inject") => true,
-        // to qmail-send, or to a caller for whom it stays
-        (Act::Say { bytes }, "qmail-queue") => !bytes.is_empty(),
         _ => false,
     }
 }
