@@ -71,7 +71,10 @@ fn storm(seed: u64, length: Duration, pause: Duration) {
     let (sent, mut kills, mut logged) = (Sent::default(), 0, HashSet::new());
     thread::scope(|scope| {
         for _ in 0..CLIENTS[0] {
-            scope.spawn(|| client(&sent, |id| smtp(services.port, id).is_ok()));
+            scope.spawn(|| {
+                let mut session = None;
+                client(&sent, |id| smtp(services.port, &mut session, id))
+            });
         }
         for _ in 0..CLIENTS[1] {
             scope.spawn(|| client(&sent, |id| sendmail(&services, id)));
@@ -153,7 +156,7 @@ fn keeps(log: &[String], seen: &HashSet<String>) {
 }
 
 /// Sends one message after the other.
-fn client(sent: &Sent, send: impl Fn(usize) -> bool) {
+fn client(sent: &Sent, mut send: impl FnMut(usize) -> bool) {
     while !sent.over.load(SeqCst) {
         let id = sent.next.fetch_add(1, SeqCst);
         if send(id) {
@@ -171,26 +174,60 @@ fn sendmail(services: &Services, id: usize) -> bool {
     fed(&mut sendmail, body(id)).status.success()
 }
 
-/// One message in a session of its own. `Ok` is a 250 after the final dot.
-fn smtp(port: u16, id: usize) -> io::Result<()> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut answers = BufReader::new(stream.try_clone()?);
-    let mut step = |text: &[u8], code: &str| {
-        (&stream).write_all(text)?;
+/// A client's session, in which it sends several messages.
+struct Session {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+    messages: usize,
+}
+
+impl Session {
+    /// How many messages it has at most.
+    const MOST: usize = 5;
+
+    fn new(port: u16) -> io::Result<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        let answers = BufReader::new(stream.try_clone()?);
+        let mut session = Session { stream, answers, messages: 0 };
+        session.step(b"", "220")?;
+        session.step(b"HELO client\r\n", "250")?;
+        Ok(session)
+    }
+
+    fn step(&mut self, text: &[u8], code: &str) -> io::Result<()> {
+        self.stream.write_all(text)?;
         let mut line = String::new();
-        answers.read_line(&mut line)?;
+        self.answers.read_line(&mut line)?;
         if line.starts_with(code) { Ok(()) } else { Err(io::Error::other(line)) }
+    }
+
+    /// `Ok` is a 250 after the final dot.
+    fn message(&mut self, id: usize) -> io::Result<()> {
+        self.messages += 1;
+        self.step(b"MAIL FROM:<sender@b.example>\r\n", "250")?;
+        self.step(b"RCPT TO:<anybody@a.example>\r\n", "250")?;
+        self.step(b"DATA\r\n", "354")?;
+        let body = body(id).replace('\n', "\r\n");
+        self.step(format!("{body}.\r\n").as_bytes(), "250")
+    }
+}
+
+/// One message, in the session that there is, or in a new one. Whether it is accepted.
+fn smtp(port: u16, session: &mut Option<Session>, id: usize) -> bool {
+    let Some(mut open) = session.take().or_else(|| Session::new(port).ok()) else { return false };
+    let sent = open.message(id);
+    // A message that is refused for now is no reason to go.
+    let goes_on = match &sent {
+        Ok(()) => true,
+        Err(why) => why.to_string().starts_with('4'),
     };
-    step(b"", "220")?;
-    step(b"HELO client\r\n", "250")?;
-    step(b"MAIL FROM:<sender@b.example>\r\n", "250")?;
-    step(b"RCPT TO:<anybody@a.example>\r\n", "250")?;
-    step(b"DATA\r\n", "354")?;
-    let body = body(id).replace('\n', "\r\n");
-    step(format!("{body}.\r\n").as_bytes(), "250")?;
-    let _ = step(b"QUIT\r\n", "221");
-    Ok(())
+    if open.messages == Session::MOST {
+        let _ = open.step(b"QUIT\r\n", "221");
+    } else if goes_on {
+        *session = Some(open);
+    }
+    sent.is_ok()
 }
 
 /// A message that tells its number, of a length between one line and some 20 kB.
