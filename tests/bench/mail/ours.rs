@@ -31,7 +31,7 @@ pub fn run_in(folder: PathBuf, front: &str) -> Server {
 
 /// Installs it: the folder of everything.
 pub fn install(place: &Place, out: Out) -> PathBuf {
-    let folder = place.folder.join("catena");
+    let folder = place.fresh("catena");
     let built = bin("qmail-queue");
     let built = built.parent().unwrap().display();
     let (here, tree) = (folder.display(), tree().display());

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 use tests::{root, shown, tree};
 
 /// Says that we are inside.
@@ -49,6 +50,13 @@ impl Place {
 
     fn at(name: &'static str, in_memory: bool) -> Place {
         Place { name, in_memory, folder: Path::new(HERE).join(name) }
+    }
+
+    /// A name for the folder of a server that no run before had: ext4 chooses by the name where
+    /// on the disk the files are, and they are not to come where others were deleted just now.
+    pub fn fresh(&self, server: &str) -> PathBuf {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        self.folder.join(format!("{server}.{}", now.as_nanos()))
     }
 }
 

@@ -13,7 +13,7 @@ pub fn start(place: &Place, out: Out) -> Server {
 
 /// As [`start`], with words in front of the whole: strace and its options.
 pub fn start_behind(place: &Place, out: Out, front: &str) -> Server {
-    let folder = place.folder.join("postfix");
+    let folder = place.fresh("postfix");
     let here = folder.display();
     let oracles = oracles();
     let oracles = oracles.display();
