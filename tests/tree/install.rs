@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use tests::{Scratch, as_user, ran, root, scratch, skip};
+use tests::{Scratch, as_user, ran, root, scratch, shown, skip};
 
 /// The modes of qmail's programs that are not 0755.
 const SPECIAL: [(&str, &str); 14] = [
@@ -187,6 +187,23 @@ fn an_ordinary_user_installs_what_he_owns() {
         );
     }
     assert!(!found.keys().any(|name| name.ends_with(".new")), "{found:?}");
+}
+
+#[test]
+fn the_folders_of_the_queue_are_apart_on_ext4() {
+    let (from, to) = (source(), scratch());
+    let is_apart = |name: &str| {
+        let o = Command::new("lsattr").arg("-d").arg(to.join(name)).output().unwrap();
+        shown(&o.stdout).split(' ').next().unwrap().contains('T')
+    };
+    to.dir("other");
+    let marked = Command::new("chattr").arg("+T").arg(to.join("other")).output().unwrap();
+    if !marked.status.success() {
+        return skip("needs a file system that can have folders apart");
+    }
+    assert_eq!(ran(&install(&from, &to, &[]).output().unwrap()).0, Some(0));
+    let found = ["other", "var/qmail/queue", "var/qmail/queue/mess"].map(is_apart);
+    assert_eq!(found, [true, true, false]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn due(alone: bool) -> Result<Vec<Due>> {
         let path = PathBuf::from(path.trim_start_matches('/'));
         let mut add = |path, kind| all.push(Due { path, kind, uid, gid, mode });
         match kind {
-            "folder" => add(path, Kind::Folder),
+            "folder" | "spread" => add(path, Kind::Folder),
             "fifo" => add(path, Kind::Fifo),
             "split" => (0..split).for_each(|n| add(path.join(n.to_string()), Kind::Folder)),
             _ => add(path, Kind::File),
