@@ -155,10 +155,12 @@ impl Message {
         buffer.put(format!("u{}\0p{}\0", ids::real_uid(), std::process::id()).as_bytes());
         buffer.copy_envelope(&envelope)?;
         fd::start_write_back(envelope.as_fd());
+        // The sync of a folder has a journal commit all that is on its way: both files as well, so
+        // that their own syncs share this commit. The name of the text is on disk after the text.
+        files::sync_folder(Path::new("intd")).or_exit(INTD)?;
         self.text.sync_all().or_exit(WRITE)?;
         envelope.sync_all().or_exit(WRITE)?;
-        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
-        files::sync_folder(Path::new("intd")).or_exit(INTD)
+        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)
     }
 
     /// The instant of acceptance: the message is in `todo`.
