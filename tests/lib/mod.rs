@@ -34,7 +34,7 @@ pub use program::{
 };
 pub use random::Random;
 pub use running::{Running, start, start_on};
-pub use scratch::{Scratch, scratch};
+pub use scratch::{Scratch, scratch, scratch_in_memory};
 pub use smtp::{Smtp, SmtpServer, accepting, smtp, smtp_on, smtp_server, smtp_server_at};
 pub use socket::{connect, free_port, listener};
 pub use trace::{calls, failing, killed, killed_at, steps, without};

@@ -18,8 +18,18 @@ pub struct Scratch {
 
 /// Makes a new empty scratch folder, mode 755, below `$TMPDIR` or `/tmp`.
 pub fn scratch() -> Scratch {
+    scratch_in(&env::temp_dir())
+}
+
+/// Makes one on a file system in memory, where no inode comes twice. `None`: this system has none.
+pub fn scratch_in_memory() -> Option<Scratch> {
+    let place = Path::new("/dev/shm");
+    place.is_dir().then(|| scratch_in(place))
+}
+
+fn scratch_in(place: &Path) -> Scratch {
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let path = env::temp_dir().join(format!("catena-{}-{number}", process::id()));
+    let path = place.join(format!("catena-{}-{number}", process::id()));
     // left over from a killed run that had our pid
     remove(&path).unwrap();
     fs::create_dir(&path).unwrap();

@@ -24,7 +24,12 @@ pub struct Installation {
 /// programs. `control/me` is `a.example`, which is local; there are no other control files.
 #[track_caller]
 pub fn installation() -> Installation {
-    let place = scratch();
+    installation_in(scratch())
+}
+
+/// Makes it here.
+#[track_caller]
+pub fn installation_in(place: Scratch) -> Installation {
     for folder in ["alias", "users", "bin", "control", "queue/lock"] {
         place.dir(folder);
     }

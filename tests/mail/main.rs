@@ -94,6 +94,7 @@ mod qmail_tcpok;
 mod qmail_tcpto;
 mod qreceipt;
 mod reading;
+mod reuse;
 mod runners;
 mod sendmail;
 mod setforward;

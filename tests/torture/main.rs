@@ -40,6 +40,7 @@ mod promises;
 mod queueing;
 mod relaying;
 mod repairing;
+mod reusing;
 mod serving;
 mod staying;
 mod submitting;

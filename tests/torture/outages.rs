@@ -41,7 +41,7 @@ const MAIL: [&str; 2] = ["mail, accepted first", "mail, all at once"];
 fn mail_in_order(together: bool, most: usize) {
     let name = MAIL[usize::from(together)];
     replay(name, &recorded(together), (InOrder, most), |state, past| {
-        delivers(state, past, |home| home.folders().is_empty())
+        delivers(state, |home| has_mail(home, accepted(past)), |home| home.folders().is_empty())
     });
 }
 
@@ -49,14 +49,15 @@ fn mail_in_order(together: bool, most: usize) {
 fn mail_apart(together: bool, most: usize) {
     let name = MAIL[usize::from(together)];
     replay(name, &recorded(together), (Apart, most), |state, past| {
-        delivers(state, past, |home| has_mail(home, accepted(past)).is_ok())
+        let has_mail = |home: &_| has_mail(home, accepted(past));
+        delivers(state, has_mail, |home| has_mail(home).is_ok())
     });
 }
 
 /// Starts everything, and looks at the mail when there is quiet.
-fn delivers(
+pub fn delivers(
     state: &State,
-    past: &[Event],
+    has_mail: impl Fn(&Installation) -> Result<(), String>,
     quiet: impl Fn(&Installation) -> bool,
 ) -> Result<(), String> {
     let home = installation_made_by(|root| state.make(root));
@@ -65,7 +66,7 @@ fn delivers(
     let came = soon(|| quiet(&home));
     running.signal(libc::SIGTERM);
     running.wait(LIMIT);
-    let found = has_mail(&home, accepted(past));
+    let found = has_mail(&home);
     let left = if came { Ok(()) } else { Err(format!("{:?} are not empty", home.folders())) };
     found.and(left).map_err(|why| format!("{why}\n{}", running.out()))
 }

@@ -4,5 +4,6 @@
 pub mod envelope;
 pub mod home;
 pub mod paths;
+pub mod reuse;
 pub mod staying;
 pub mod users;

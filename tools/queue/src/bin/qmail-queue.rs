@@ -11,6 +11,7 @@ use base::{Args, Code, Die, Result, files};
 use queue::envelope::{Envelope, Wrong};
 use queue::home;
 use queue::paths::Paths;
+use queue::reuse::{EnvelopeFile, EnvelopeFiles};
 use queue::staying::Caller;
 use queue::users::Role;
 use std::fs::{self, File, OpenOptions};
@@ -54,34 +55,41 @@ fn run(_: Args) -> Result<Code> {
     settle().or_exit(CRASH)?;
     let role = Role::of_caller();
     let caller = Caller::that_offers();
-    let mut buffer = Buffer::new();
+    let (mut buffer, mut envelopes) = (Buffer::new(), EnvelopeFiles::default());
     loop {
-        take_message(role, &mut buffer)?;
+        take_message(role, &mut buffer, &mut envelopes)?;
         let Some(caller) = &caller else { return Ok(Code::DONE) };
         let next = caller.next_after_success().or_exit(READ)?;
         let Some([text, envelope]) = next else { return Ok(Code::DONE) };
         fd::copy_to(text.as_fd(), 0).or_exit(READ)?;
         fd::copy_to(envelope.as_fd(), 1).or_exit(READ)?;
+        envelopes.stay();
     }
 }
 
 /// Queues the message that comes from descriptors 0 and 1.
-fn take_message(role: Option<Role>, buffer: &mut Buffer) -> Result<()> {
+fn take_message(
+    role: Option<Role>,
+    buffer: &mut Buffer,
+    envelopes: &mut EnvelopeFiles,
+) -> Result<()> {
     signal::alarm(DAY);
     home::enter_trusted(role).or_exit(HOME)?;
     std::env::set_current_dir("queue").or_exit(QUEUE)?;
     let message = Message::create(&Paths::read().or_exit(MESS)?)?;
-    let written = message.write(role, buffer);
+    let written = message.write(role, buffer, envelopes);
     // Giving up in the middle of what follows would deny a message that is queued.
     signal::alarm(0);
-    let published = written.and_then(|()| message.publish());
-    published.inspect_err(|_| message.remove())?;
+    let published = written.and_then(|envelope| message.publish().map(|()| envelope));
+    let envelope = published.inspect_err(|_| message.remove())?;
     // From here on qmail-send may see the message. If its name will not stay, the name goes away
     // and nothing else: what qmail-send has begun with stays whole.
+    envelopes.look();
     files::sync_folder(Path::new("todo"))
         .inspect_err(|_| drop(fs::remove_file(&message.todo)))
         .or_exit(TODO)?;
     wake_sender();
+    envelopes.put_back(envelope);
     Ok(())
 }
 
@@ -146,21 +154,28 @@ impl Message {
     }
 
     /// Writes text and envelope, and puts both files and their names on disk.
-    fn write(&self, role: Option<Role>, buffer: &mut Buffer) -> Result<()> {
+    fn write(
+        &self,
+        role: Option<Role>,
+        buffer: &mut Buffer,
+        envelopes: &mut EnvelopeFiles,
+    ) -> Result<EnvelopeFile> {
         buffer.put(received_line(role).as_bytes());
         buffer.copy_message(&self.text)?;
         // The disk works while we wait for the envelope, and on both files at once.
         fd::start_write_back(self.text.as_fd());
-        let envelope = create(&self.intd).or_exit(INTD)?;
+        let mut envelope = envelopes.open(&self.intd).or_exit(INTD)?;
         buffer.put(format!("u{}\0p{}\0", ids::real_uid(), std::process::id()).as_bytes());
-        buffer.copy_envelope(&envelope)?;
-        fd::start_write_back(envelope.as_fd());
+        buffer.copy_envelope(&envelope.file)?;
+        envelope.end_here().or_exit(WRITE)?;
+        fd::start_write_back(envelope.file.as_fd());
         // The sync of a folder has a journal commit all that is on its way: both files as well, so
         // that their own syncs share this commit. The name of the text is on disk after the text.
         files::sync_folder(Path::new("intd")).or_exit(INTD)?;
         self.text.sync_all().or_exit(WRITE)?;
-        envelope.sync_all().or_exit(WRITE)?;
-        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)
+        envelope.file.sync_all().or_exit(WRITE)?;
+        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
+        Ok(envelope)
     }
 
     /// The instant of acceptance: the message is in `todo`.
