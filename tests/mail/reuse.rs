@@ -4,6 +4,8 @@ use crate::installation::{Installation, installation};
 use crate::staying::{Session, ends};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
 use tests::shown;
 
 /// Sends a message of a session, and says which qmail-queue has taken it.
@@ -100,15 +102,21 @@ fn an_envelope_that_is_in_the_queue_stays_as_it_is() {
     assert_eq!(recipients, [users, more.map(String::from).into()].concat());
 }
 
+/// A session with files that are free.
+fn session_with_free_files(home: &Installation) -> Session {
+    let mut session = Session::of(home);
+    for user in ["one", "two", "three"] {
+        accepted(&mut session, user);
+        deliver(home);
+    }
+    session
+}
+
 /// Somebody else's file has come to the name of one that was free.
 #[test]
 fn a_name_in_pid_is_not_trusted() {
     let home = installation();
-    let mut session = Session::of(&home);
-    for user in ["one", "two", "three"] {
-        accepted(&mut session, user);
-        deliver(&home);
-    }
+    let mut session = session_with_free_files(&home);
     for name in kept(&home) {
         let name = format!("queue/pid/{name}");
         fs::remove_file(home.join(&name)).unwrap();
@@ -120,6 +128,24 @@ fn a_name_in_pid_is_not_trusted() {
             (deliver(&home).1, home.place().text("link")),
             ("four".into(), "foreign".into())
         );
+    }
+}
+
+/// A backup has linked the files of the old queue.
+#[test]
+fn files_of_a_queue_that_a_copy_has_replaced_are_not_used() {
+    let home = installation();
+    let mut session = session_with_free_files(&home);
+    let [queue, backup, old] = ["queue", "backup", "old"].map(|name| home.join(name));
+    let copy = |how, from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg(how).args([from, to]).status().unwrap().success());
+    };
+    copy("-al", &queue, &backup);
+    fs::rename(&queue, &old).unwrap();
+    copy("-a", &old, &queue);
+    for user in ["four", "five", "six"] {
+        accepted(&mut session, user);
+        assert_eq!(deliver(&home).1, user);
     }
 }
 

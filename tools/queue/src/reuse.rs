@@ -41,11 +41,20 @@ impl EnvelopeFile {
         Ok(self.file.metadata()?.nlink())
     }
 
+    /// Whether it has this name and one more.
+    fn is_called(&self, name: &Path) -> io::Result<bool> {
+        let (ours, named) = (self.file.metadata()?, fs::symlink_metadata(name)?);
+        Ok((ours.dev(), ours.ino(), ours.nlink()) == (named.dev(), named.ino(), 2))
+    }
+
     /// Gives a free file this name. `None`: it was not free after all, as when somebody has cleaned
     /// up in `pid`; that name is still to be had then.
+    ///
+    /// Where a copy has come in the place of the queue, its name is that of another file, and it
+    /// may have two names all the same: one in a backup that is made of links.
     fn used_as(mut self, name: &Path) -> Option<Self> {
         fs::hard_link(self.kept.as_ref()?, name).ok()?;
-        if self.names().is_ok_and(|names| names == 2) && self.file.rewind().is_ok() {
+        if self.is_called(name).is_ok_and(|is_called| is_called) && self.file.rewind().is_ok() {
             self.is_free = false;
             return Some(self);
         }
