@@ -3,6 +3,7 @@
 use crate::installation::{Installation, installation};
 use crate::staying::{Session, ends};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
@@ -161,4 +162,30 @@ fn the_files_of_long_envelopes_are_not_kept() {
     session.client.step("DATA", 354).step("Text.\r\n.", 250);
     assert_eq!(envelopes(&home).1.len(), 301);
     assert_eq!(kept(&home), [""; 0]);
+}
+
+/// The qmail-clean of one that was killed removes the envelope as the next one has opened it, and
+/// then another message has its file.
+#[test]
+fn an_envelope_that_goes_away_as_qmail_send_reads_it_is_not_believed() {
+    let home = installation();
+    for user in ["right", "wrong"] {
+        home.maildir(&format!("alias/{user}"));
+        home.write(format!("alias/.qmail-{user}"), format!("./{user}/\n"));
+    }
+    home.give("alias").write("text", "Text.\n");
+    let number = fs::metadata(home.join("text")).unwrap().ino();
+    fs::rename(home.join("text"), home.join(home.file("mess", number))).unwrap();
+    home.put("info", number, "F\0").put("local", number, "Tright@a.example\0");
+    let todo = home.file("todo", number);
+    home.place().fifo(&todo);
+    home.give(&todo);
+    let _send = home.start();
+    let mut envelope = fs::OpenOptions::new().write(true).open(home.join(&todo)).unwrap();
+    fs::remove_file(home.join(&todo)).unwrap();
+    envelope.write_all(b"u1\0p1\0F\0Twrong@a.example\0").unwrap();
+    drop(envelope);
+    home.wait_empty();
+    let mails = |user| home.place().names(format!("alias/{user}/new")).len();
+    assert_eq!((mails("right"), mails("wrong")), (1, 0));
 }

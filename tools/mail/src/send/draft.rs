@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Bytes collected before they are written.
@@ -53,8 +53,15 @@ impl Draft {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(later("unable to open", &todo))?,
         };
+        let number = file.metadata().map_err(plain("trouble reading", &todo))?.ino();
         let mut draft = Draft::empty(paths, message);
         let filled = draft.fill(paths, rules, Records::new(file), &todo);
+        // The qmail-clean of a qmail-send that was killed may have removed it meanwhile. Then it
+        // may have been written again: queue::reuse.
+        if !fs::symlink_metadata(&todo).is_ok_and(|about| about.ino() == number) {
+            draft.remove();
+            return Ok(None);
+        }
         filled.inspect_err(|_| draft.remove())?;
         Ok(Some(draft))
     }
