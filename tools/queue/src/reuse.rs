@@ -2,9 +2,10 @@
 //! to make a file and to delete it than to write a few lines into one.
 //!
 //! Such a file has another name in `pid`. Once those in `intd` and `todo` are removed, its message
-//! is qmail-send's, and nobody reads it any more. But it may have other contents only when `todo`
-//! has been synced after that, as it is for each message: before, a power cut could bring back the
-//! name that was removed, and give one message the recipients of another.
+//! is qmail-send's, which believes nothing that it reads of a file without a name. But it may have
+//! other contents only when `todo` has been synced after that, as it is for each message: before, a
+//! power cut could bring back the name that was removed, and give one message the recipients of
+//! another.
 //!
 //! What a crash leaves in `pid`, qmail-clean removes. The files of texts are not used again: a
 //! program of a .qmail file may keep its message open, and would read those of others.

@@ -58,12 +58,16 @@ impl Draft {
         let filled = draft.fill(paths, rules, Records::new(file), &todo);
         // The qmail-clean of a qmail-send that was killed may have removed it meanwhile. Then it
         // may have been written again: queue::reuse.
-        if !fs::symlink_metadata(&todo).is_ok_and(|about| about.ino() == number) {
+        let read = match fs::symlink_metadata(&todo) {
+            Ok(about) if about.ino() != number => Ok(None),
+            Err(why) if why.kind() == ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(later("unable to stat", &todo)(why)),
+            Ok(_) => filled.map(Some),
+        };
+        if !matches!(read, Ok(Some(()))) {
             draft.remove();
-            return Ok(None);
         }
-        filled.inspect_err(|_| draft.remove())?;
-        Ok(Some(draft))
+        Ok(read?.map(|()| draft))
     }
 
     /// The files of a message that has not been served at once.
