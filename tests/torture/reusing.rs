@@ -7,20 +7,18 @@ use crate::outages::delivers;
 use crate::replay::replay;
 use crate::sweep::{Case, sampled, sweep};
 use crate::tamper::{Progress, held_with};
-use crate::trace::{Act, Event, Record, record};
-use crate::whole::{accepted, soon};
+use crate::trace::{Act, Event, Record};
+use crate::whole::{accepted, recorded_script};
 use base::sys::poll;
 use base::sys::socket;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
-use tests::{scratch, scratch_in_memory, skip};
+use tests::{scratch_in_memory, skip};
 
 /// From the fourth message on, each may have the envelope file of an older one.
 const MESSAGES: usize = 5;
@@ -203,42 +201,19 @@ fn home() -> Option<Installation> {
 /// A session of qmail-smtpd, recorded, in a mail system at work: each message comes when the one
 /// before is delivered and has left the queue.
 fn recorded(home: &Installation) -> Record {
-    let outside = scratch();
-    outside.chmod("", 0o777);
-    let tell = outside.join("pid");
+    let numbers: String = (1..=MESSAGES).map(|number| format!("{number} ")).collect();
     let script = format!(
-        "\"$0\" ./Mailbox & echo $! >{0}
+        "\"$0\" ./Mailbox & echo $! >$TELL
         (
             echo HELO there
-            for n in {1}; do
+            for n in {numbers}; do
                 cat mail-$n
                 until [ -e alias/Maildir$n/new/* ]; do sleep .02; done
                 while [ -e queue/todo/* ]; do sleep .02; done
             done
-        ) | qmail-smtpd
-        : >{0}.done; wait",
-        tell.display(),
-        (1..=MESSAGES).map(|number| format!("{number} ")).collect::<String>(),
+        ) | qmail-smtpd;"
     );
-    let start = home.program("qmail-start");
-    let mut shell = Command::new("/bin/sh");
-    shell.env_clear().args(["-c", &script]).arg(start.get_program()).current_dir(home.home());
-    shell.envs(start.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    record(
-        home.home(),
-        &shell,
-        |held| {
-            home.as_its_user(held).stdin(Stdio::null());
-            held.stdout(Stdio::null()).stderr(Stdio::null());
-        },
-        |_| {
-            let over = || outside.exists("pid.done") && home.folders().is_empty();
-            let came = soon(over);
-            let pid = fs::read_to_string(&tell).unwrap().trim().parse().unwrap();
-            kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
-            assert!(came, "the queue is not empty: {:?}", home.folders());
-        },
-    )
+    recorded_script(home, &script)
 }
 
 /// Each Maildir has its message, if that was accepted, and no other one.

@@ -7,7 +7,7 @@ use crate::trace::{Act, Event, Record, record};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tests::{LIMIT, scratch};
@@ -80,25 +80,27 @@ pub fn text(number: usize) -> String {
 /// Everything from the first session to an empty queue. `together`: messages come while others are
 /// delivered; otherwise all come first.
 pub fn recorded(together: bool) -> Record {
-    let home = home();
-    let outside = scratch();
-    outside.chmod("", 0o777);
-    let tell = outside.join("pid");
-    let mut script = home.program("qmail-start");
-    let start = format!("\"$0\" ./Mailbox & echo $! >{};", tell.display());
+    let start = "\"$0\" ./Mailbox & echo $! >$TELL;".to_owned();
     let sessions = WAYS.iter().enumerate().map(|(at, way)| format!("{way} <session-{at};"));
     let sessions = sessions.collect::<String>();
     let [first, second] = if together { [start, sessions] } else { [sessions, start] };
-    let words = format!("{first} {second} : >{}.done; wait", tell.display());
-    let qmail_start = script.get_program().to_owned();
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.env_clear().args(["-c", &words]).arg(qmail_start);
-    shell.envs(script.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    script = shell;
-    script.current_dir(home.home());
+    recorded_script(&home(), &format!("{first} {second}"))
+}
+
+/// A shell script in the home, and what goes on after it until the queue is empty. It runs `$0`,
+/// which is qmail-start, in the background, and writes its process number to `$TELL`.
+pub fn recorded_script(home: &Installation, script: &str) -> Record {
+    let outside = scratch();
+    outside.chmod("", 0o777);
+    let tell = outside.join("pid");
+    let start = home.program("qmail-start");
+    let mut shell = Command::new("/bin/sh");
+    shell.env_clear().args(["-c", &format!("{script} : >$TELL.done; wait")]);
+    shell.arg(start.get_program()).current_dir(home.home()).env("TELL", &tell);
+    shell.envs(start.get_envs().filter_map(|(name, value)| Some((name, value?))));
     record(
         home.home(),
-        &script,
+        &shell,
         |held| {
             home.as_its_user(held).stdin(Stdio::null());
             held.stdout(Stdio::null()).stderr(Stdio::null());
