@@ -87,9 +87,7 @@ fn injection(place: &Place, rounds: usize, short: bool) {
     let mut table = Table::new(&format!("injection, 4 at once, {}", place.name));
     let messages = if short { 100 } else { 300 };
     let runs = interleaved(&servers, rounds, |server| load::inject(server, messages));
-    // The bar is about programs. On a disk Postfix, which syncs one file and no folder, waits less.
-    let bar = if place.in_memory { Bar::Accepted(5.0) } else { Bar::None };
-    table.row("qmail-inject, sendmail -t", runs, bar);
+    table.row("qmail-inject, sendmail -t", runs, Bar::Accepted(5.0));
 }
 
 /// From SMTP to another server.
