@@ -184,14 +184,11 @@ impl Manager {
         }
         let tries = self.channels.iter().filter(|channel| channel.has_room());
         let tries = tries.filter_map(|channel| channel.next_time());
-        let others = [
-            self.finishing.next(),
-            self.first_tries.next_time(),
-            self.todo.next_time(),
-            Some(self.sweep.next_time()),
-        ];
-        let next = tries.chain(others.into_iter().flatten()).min()?;
-        Some(Duration::from_secs(next).saturating_sub(clock::now()))
+        let others =
+            [self.finishing.next(), self.first_tries.next_time(), Some(self.sweep.next_time())];
+        let next = tries.chain(others.into_iter().flatten()).min();
+        let left = next.map(|next| Duration::from_secs(next).saturating_sub(clock::now()));
+        left.into_iter().chain(self.todo.patience()).min()
     }
 
     /// A signal came: stop, try everything now, or read the rules again.

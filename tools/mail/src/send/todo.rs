@@ -20,12 +20,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Messages that are taken over together. They share the waits for the disk.
 pub(super) const BATCH: usize = 64;
 
 /// Seconds between two looks if nobody pulls the trigger.
 const INTERVAL: u64 = 1500;
+
+/// Between two looks if somebody does. A message that comes alone is looked at once; of many, those
+/// of a moment are taken over, delivered and removed together, and share the waits for the disk.
+const APART: Duration = Duration::from_millis(10);
 
 /// Seconds until `todo` is opened again if that failed.
 const PAUSE: u64 = 10;
@@ -110,8 +115,12 @@ pub struct Todo {
     trigger: Option<File>,
     /// The rest of a look that is going on.
     entries: Option<fs::ReadDir>,
-    /// When to look next; at once, to begin with.
+    /// When to look next if nobody pulls the trigger; at once, to begin with.
     next: u64,
+    /// When the last look began, if there was one.
+    looked: Option<Instant>,
+    /// Somebody has pulled the trigger since.
+    pulled: bool,
     /// Messages whose `todo/N` is being removed, and the sides where they go then.
     cleaning: HashMap<u64, [bool; 2]>,
     /// Messages in `todo` that had files of ours when we started, and were not taken over yet.
@@ -128,6 +137,8 @@ impl Todo {
             trigger: None,
             entries: None,
             next: 0,
+            looked: None,
+            pulled: false,
             cleaning: HashMap::new(),
             doubtful: HashSet::new(),
             textless: HashMap::new(),
@@ -144,10 +155,18 @@ impl Todo {
         self.trigger.as_ref().filter(|_| self.entries.is_none() && !self.is_busy())
     }
 
-    /// When there is work; `None` as long as others have to do their part first.
-    pub fn next_time(&self) -> Option<u64> {
-        let next = if self.entries.is_some() { 0 } else { self.next };
-        (!self.is_busy()).then_some(next)
+    /// How long until there is work; `None` as long as others have to do their part first.
+    pub fn patience(&self) -> Option<Duration> {
+        if self.is_busy() {
+            return None;
+        }
+        if self.entries.is_some() {
+            return Some(Duration::ZERO);
+        }
+        let left = Duration::from_secs(self.next).saturating_sub(clock::now());
+        let moment =
+            self.looked.map_or(Duration::ZERO, |look| APART.saturating_sub(look.elapsed()));
+        Some(if self.pulled { left.min(moment) } else { left })
     }
 
     /// Begins to look. The trigger is opened anew before, so that a message which comes meanwhile
@@ -157,6 +176,8 @@ impl Todo {
         // that a writer has gone.
         self.trigger = None;
         self.trigger = open_trigger();
+        self.pulled = false;
+        self.looked = Some(Instant::now());
         self.next = now + INTERVAL;
         self.entries = files::entries("todo").ok();
         if self.entries.is_none() {
@@ -198,15 +219,16 @@ fn open_trigger() -> Option<File> {
 }
 
 impl Manager {
-    /// Somebody has queued a message.
+    /// Somebody has queued a message. Until we look, nobody needs to say so again.
     pub(super) fn trigger_pulled(&mut self) {
-        self.todo.next = 0;
+        self.todo.pulled = true;
+        self.todo.trigger = None;
     }
 
     /// Takes over a batch of new messages: their files are written, everything is put on disk,
     /// and only then qmail-clean removes what we no longer need.
     pub(super) fn scan_todo(&mut self, now: u64) {
-        if self.todo.next_time().is_none_or(|next| next > now) {
+        if self.todo.patience() != Some(Duration::ZERO) {
             return;
         }
         if self.todo.entries.is_none() {
