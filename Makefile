@@ -31,7 +31,11 @@ SHARED    = checkpassword qmail-getpw svscanboot
 # The C libraries for which base has a start of its own, five times as fast: quick_start.rs.
 QUICK     = $(if $(filter x86_64-glibc-2.36 x86_64-glibc-2.41,\
             $(firstword $(subst -, ,$(HOST)))-$(subst $(space),-,$(shell getconf GNU_LIBC_VERSION))),"--cfg"$(comma)"quick_start"$(comma))
-STATIC    = --config 'target.$(HOST).rustflags=[$(QUICK)"-C","target-feature=+crt-static","-C","relocation-model=static"]'
+# rustc's own linker can put side by side what every start needs: 4 page faults less.
+LLD       = $(wildcard $(shell rustc --print sysroot)/lib/rustlib/$(HOST)/bin/gcc-ld/ld.lld)
+LINK      = "-C"$(comma)"link-arg=-Wl$(comma)$(1)"$(comma)
+ORDER     = $(if $(and $(QUICK),$(LLD)),$(call LINK,--symbol-ordering-file=$(CURDIR)/tools/base/start.order)$(call LINK,--no-warn-symbol-ordering))
+STATIC    = --config 'target.$(HOST).rustflags=[$(QUICK)$(ORDER)"-C","target-feature=+crt-static","-C","relocation-model=static"]'
 BUILD     = QMAILHOME='$(QMAILHOME)' cargo build --release --target $(HOST)
 bins      = $(if $(1),$(BUILD) $(2) $(addprefix --bin ,$(1)),@:)
 
