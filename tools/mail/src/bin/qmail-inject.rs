@@ -12,6 +12,8 @@ use mail::control::{Control, Names};
 use mail::host_rules::HostRules;
 use mail::injection::{Message, Options, first_set, followup_lists, read_header};
 use queue::home;
+use std::cell::LazyCell;
+use std::io;
 
 base::program!("qmail-inject", run);
 
@@ -50,9 +52,17 @@ fn run(words: Args) -> Result<Code> {
 
 /// Everything that variables and control files say.
 fn setting(control: &Control, lists: Option<Names>) -> Result<Setting> {
+    // Most installations have no other of these files, and one read for all of them is enough.
+    let me = LazyCell::new(|| control.line("me"));
+    let line = |file: &str| -> io::Result<_> {
+        match control.line(file)? {
+            Some(line) => Ok(Some(line)),
+            None => me.as_ref().cloned().map_err(|why| why.kind().into()),
+        }
+    };
     let host = |variable: &str, file: &str| match env::get(variable) {
         Some(value) => Ok(value),
-        None => match control.line_or_me(file) {
+        None => match line(file) {
             Ok(line) => Ok(line.unwrap_or_else(|| file.into())),
             Err(_) => Err(Die::later("read error")),
         },
