@@ -2,10 +2,11 @@
 
 use crate::installation::{Installation, installation};
 use crate::sending::{CLEAN, LOCAL, Order, REMOTE, connected, sending, sending_uncleaned};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tests::{LIMIT, shown, start, until};
 
 #[test]
@@ -94,6 +95,23 @@ fn whoever_keeps_the_trigger_pulled_does_not_keep_us_busy() {
         before = now;
         still == 100
     });
+}
+
+#[test]
+fn looks_into_todo_are_a_hundredth_of_a_second_apart() {
+    let home = installation();
+    let _sending = sending(&home);
+    let (start, mut looks) = (Instant::now(), 0);
+    let seen = Inotify::init(InitFlags::IN_NONBLOCK).unwrap();
+    seen.add_watch(&home.join("queue/todo"), AddWatchFlags::IN_OPEN).unwrap();
+    until(LIMIT, "it looks twenty times", || {
+        home.pull_trigger();
+        looks += seen.read_events().map_or(0, |events| events.len() as u128);
+        looks >= 20
+    });
+    // One more each at its beginning and at its end.
+    let most = start.elapsed().as_millis() / 10 + 2;
+    assert!(looks <= most, "{looks} looks, {most} at most");
 }
 
 #[test]
