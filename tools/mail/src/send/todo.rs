@@ -28,8 +28,9 @@ pub(super) const BATCH: usize = 64;
 /// Seconds between two looks if nobody pulls the trigger.
 const INTERVAL: u64 = 1500;
 
-/// Between two looks if somebody does. A message that comes alone is looked at once; of many, those
-/// of a moment are taken over, delivered and removed together, and share the waits for the disk.
+/// Between two looks at least, however often somebody does. A message that comes alone is found at
+/// once; of many, those of a moment are taken over, delivered and removed together, and share the
+/// waits for the disk.
 const APART: Duration = Duration::from_millis(10);
 
 /// Seconds until `todo` is opened again if that failed.
