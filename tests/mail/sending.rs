@@ -58,6 +58,12 @@ pub fn sending_uncleaned(home: &Installation) -> Sending {
 /// Starts qmail-send; nobody has said anything to it yet.
 #[track_caller]
 pub fn connected(home: &Installation, cleaner: bool) -> Sending {
+    logging(home, cleaner, "&1")
+}
+
+/// As [`connected`], with the log where the shell's `>` leads, from the installation's folder.
+#[track_caller]
+pub fn logging(home: &Installation, cleaner: bool, log: &str) -> Sending {
     static RUNS: AtomicU32 = AtomicU32::new(0);
     let wires = if cleaner { 2 } else { 3 };
     // new ones for each run: those of the one before may still be open
@@ -74,8 +80,8 @@ pub fn connected(home: &Installation, cleaner: bool) -> Sending {
         .collect::<Vec<_>>();
     let background = if cleaner { "qmail-clean <from2 >to2 2>/dev/null &" } else { "" };
     let script = format!(
-        "cd \"$QMAILHOME/{folder}\"; {background} \
-         exec qmail-send 0>&1 1>from0 2<to0 3>from1 4<to1 5>from2 6<to2"
+        "cd \"$QMAILHOME\"; exec 0>{log}; cd {folder}; {background} \
+         exec qmail-send 1>from0 2<to0 3>from1 4<to1 5>from2 6<to2"
     );
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &script]).env_clear();

@@ -10,6 +10,9 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::BorrowedFd;
 
+/// Bytes of unsent orders beyond which no delivery begins.
+const UNSENT: usize = 4096;
+
 /// A delivery that is going on.
 pub struct Delivery {
     /// Its number in the log.
@@ -32,7 +35,7 @@ pub struct Channel {
     pub from: BorrowedFd<'static>,
     /// The spawner is there.
     pub alive: bool,
-    /// The rest of an order that did not fit the pipe.
+    /// Orders that have not been sent, or did not fit the pipe.
     unsent: Vec<u8>,
     reports: Reports,
     /// Deliveries by the number that the spawner knows them by.
@@ -76,7 +79,7 @@ impl Channel {
 
     /// Whether another delivery can begin now.
     pub fn has_room(&self) -> bool {
-        self.alive && self.unsent.is_empty() && self.busy < self.slots.len()
+        self.alive && self.unsent.len() < UNSENT && self.busy < self.slots.len()
     }
 
     /// When there is work: at once as long as a message is being given out.
@@ -84,24 +87,23 @@ impl Channel {
         if self.current.is_some() { Some(0) } else { self.schedule.next() }
     }
 
-    /// Whether an order waits for room in the pipe.
+    /// Whether orders wait for room in the pipe.
     pub fn is_stuck(&self) -> bool {
         self.alive && !self.unsent.is_empty()
     }
 
-    /// Begins a delivery, in the lowest free slot: there has to be room.
-    pub fn order(&mut self, path: &str, sender: &[u8], delivery: Delivery) -> io::Result<()> {
-        let Some(slot) = self.slots.iter().position(Option::is_none) else { return Ok(()) };
+    /// Orders a delivery, in the lowest free slot: there has to be room.
+    pub fn order(&mut self, path: &str, sender: &[u8], delivery: Delivery) {
+        let Some(slot) = self.slots.iter().position(Option::is_none) else { return };
         let parts =
             [&[slot as u8], path.as_bytes(), b"\0", sender, b"\0", &delivery.recipient, b"\0"];
-        self.unsent = parts.concat();
+        self.unsent.extend(parts.concat());
         self.slots[slot] = Some(delivery);
         self.busy += 1;
-        self.flush()
     }
 
-    /// Writes what the pipe takes of an order.
-    pub fn flush(&mut self) -> io::Result<()> {
+    /// Sends orders, as far as the pipe takes them.
+    pub fn send(&mut self) -> io::Result<()> {
         while !self.unsent.is_empty() {
             match fd::write(self.to, &self.unsent) {
                 Ok(count) => drop(self.unsent.drain(..count)),

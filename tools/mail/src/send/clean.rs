@@ -1,5 +1,5 @@
-//! The connection to qmail-clean, which removes what belongs to another user. Answers come in the
-//! order of the requests; nobody waits for them.
+//! The connection to qmail-clean, which removes what belongs to another user. Requests are sent
+//! together; answers come in their order, and nobody waits for them.
 
 use base::sys::fd;
 use std::collections::VecDeque;
@@ -31,6 +31,8 @@ pub struct Cleaner {
     pub from: BorrowedFd<'static>,
     /// Requests without an answer.
     open: VecDeque<Request>,
+    /// Those that have not been sent, as they will be.
+    unsent: Vec<u8>,
 }
 
 /// qmail-clean is gone.
@@ -39,15 +41,26 @@ pub struct Gone;
 impl Cleaner {
     /// On the descriptors that qmail-start gave us.
     pub fn new() -> Self {
-        Cleaner { to: fd::number(5), from: fd::number(6), open: VecDeque::new() }
+        Cleaner {
+            to: fd::number(5),
+            from: fd::number(6),
+            open: VecDeque::new(),
+            unsent: Vec::new(),
+        }
     }
 
-    /// Sends requests, in one write as far as a pipe takes them so.
-    pub fn ask(&mut self, requests: &[Request]) -> Result<(), Gone> {
-        let words: Vec<u8> =
-            requests.iter().flat_map(|r| (r.words() + "\0").into_bytes()).collect();
-        self.open.extend(requests);
-        fd::write_all(self.to, &words).map_err(|_| Gone)
+    /// Adds a request.
+    pub fn ask(&mut self, request: Request) {
+        self.unsent.extend_from_slice(request.words().as_bytes());
+        self.unsent.push(0);
+        self.open.push_back(request);
+    }
+
+    /// Sends the requests that have been added, in one write as far as a pipe takes them so.
+    pub fn send(&mut self) -> Result<(), Gone> {
+        let sent = fd::write_all(self.to, &self.unsent);
+        self.unsent.clear();
+        sent.map_err(|_| Gone)
     }
 
     /// Whether a request is still without an answer.

@@ -97,18 +97,8 @@ impl Manager {
         let sender = sender_for(sender, &recipient.address);
         let delivery = Delivery { number, message, at: recipient.at, recipient: recipient.address };
         let channel = &mut self.channels[side as usize];
-        let sent = channel.order(&self.paths.below_mess(message), &sender, delivery);
+        channel.order(&self.paths.below_mess(message), &sender, delivery);
         self.log_status();
-        if sent.is_err() {
-            self.spawner_lost(side);
-        }
-    }
-
-    /// There is room in the pipe for the rest of an order.
-    pub(super) fn room_came(&mut self, side: Side) {
-        if self.channels[side as usize].flush().is_err() {
-            self.spawner_lost(side);
-        }
     }
 
     /// The spawner has something to say, or is gone.

@@ -80,7 +80,6 @@ impl Manager {
     /// Files of messages that may have ended are gone, or not.
     pub(super) fn files_removed(&mut self) {
         let later = clock::seconds() + SYSTEM_FAILURE;
-        let mut ended = Vec::new();
         for (message, removed) in self.remover.results() {
             match removed {
                 // The other side may be among the jobs already: the message is still ending.
@@ -89,11 +88,10 @@ impl Manager {
                     self.channels[side as usize].schedule.add(later, message);
                 }
                 Removed::Served => self.finish(message),
-                Removed::Ended => ended.push(Request::Message(message)),
+                Removed::Ended => self.cleaner.ask(Request::Message(message)),
             }
             self.ending.remove(&message);
         }
-        self.ask_cleaner(&ended);
     }
 
     /// Ends a message if nobody on either side waits for it any more. What fails is tried again.
@@ -132,7 +130,7 @@ impl Manager {
             }
             _ => log::line(format_args!("end msg {message}")),
         }
-        self.ask_cleaner(&[Request::Message(message)]);
+        self.cleaner.ask(Request::Message(message));
         Ok(())
     }
 

@@ -122,7 +122,7 @@ impl Manager {
             log::delivery(delivery.number, "success", &report.text);
             first.stage = Stage::Served;
             self.log_status();
-            return self.ask_cleaner(&[Request::Todo(message)]);
+            return self.cleaner.ask(Request::Todo(message));
         }
         first.stage = Stage::Ended(delivery, report);
         self.first_tries.keep(message);
@@ -171,7 +171,7 @@ impl Manager {
         match first.stage {
             Stage::Served => {
                 log::line(format_args!("end msg {message}"));
-                return self.ask_cleaner(&[Request::Message(message)]);
+                return self.cleaner.ask(Request::Message(message));
             }
             Stage::Waiting => return self.channels[side as usize].schedule.add(now, message),
             Stage::Going | Stage::Ended(..) => {}
@@ -194,7 +194,7 @@ impl Manager {
     pub(super) fn first_try_again(&mut self, message: u64) -> bool {
         let is_one = self.first_tries.has(message);
         if is_one {
-            self.ask_cleaner(&[Request::Todo(message)]);
+            self.cleaner.ask(Request::Todo(message));
         }
         is_one
     }

@@ -1,18 +1,27 @@
-//! The log, descriptor 0: one line, one write. The lines are an interface; other programs read
-//! them.
+//! The log, descriptor 0. The lines are an interface; other programs read them.
+//!
+//! What happens at once is written at once: lines wait until the main loop has nothing more to do,
+//! and before that nobody is told what they say. Troubles do not wait.
 
 use base::sys::fd;
 use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
-/// Held by the thread that writes. A pipe without much room takes a part of a long line, and then
-/// what another thread has for it.
-static WRITING: Mutex<()> = Mutex::new(());
+/// Bytes of a write, unless one line is longer: so many come through a pipe in one piece, whoever
+/// else writes to it (pipe(7), PIPE_BUF).
+const AT_ONCE: usize = 4096;
 
-/// Writes a line. If that fails, nobody is left to be told.
+/// Lines that have not been written, of all threads in their order.
+static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Adds a line.
 pub fn line(text: impl Display) {
-    let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let _ = fd::write_all(fd::STDIN, format!("{text}\n").as_bytes());
+    add(text, false);
+}
+
+/// Writes the lines that wait.
+pub fn flush() {
+    write(&mut LINES.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
 /// `delivery NUMBER: WHAT: REPORT`
@@ -22,12 +31,31 @@ pub fn delivery(number: u64, what: &str, report: &[u8]) {
 
 /// `warning: TEXT`
 pub fn warning(text: impl Display) {
-    line(format_args!("warning: {text}"));
+    add(format_args!("warning: {text}"), true);
 }
 
 /// `alert: TEXT`
 pub fn alert(text: impl Display) {
-    line(format_args!("alert: {text}"));
+    add(format_args!("alert: {text}"), true);
+}
+
+/// Adds a line, and writes it and all before it at once if it is urgent.
+fn add(text: impl Display, urgent: bool) {
+    let line = format!("{text}\n");
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    if lines.len() + line.len() > AT_ONCE {
+        write(&mut lines);
+    }
+    lines.extend_from_slice(line.as_bytes());
+    if urgent {
+        write(&mut lines);
+    }
+}
+
+/// Writes lines. If that fails, nobody is left to be told.
+fn write(lines: &mut Vec<u8>) {
+    let _ = fd::write_all(fd::STDIN, lines);
+    lines.clear();
 }
 
 /// A stranger's words: a newline becomes `/`, anything but visible ASCII, and `%`, becomes `_`.

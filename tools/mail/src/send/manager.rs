@@ -2,7 +2,7 @@
 //! `todo`, `deliver`, `finish` and `sweep`.
 
 use super::channel::Channel;
-use super::clean::{Cleaner, Request};
+use super::clean::Cleaner;
 use super::controls::Controls;
 use super::finish::{self, Remover};
 use super::first_try::FirstTries;
@@ -53,7 +53,6 @@ struct Events {
     removed: bool,
     trigger: bool,
     reports: [bool; 2],
-    room: [bool; 2],
 }
 
 impl Manager {
@@ -88,6 +87,7 @@ impl Manager {
         self.log_status();
         while !self.may_stop() {
             self.work();
+            self.say();
             let events = self.wait(signals);
             if events.signals {
                 signals.take().for_each(|signal| self.signal_came(signal));
@@ -105,9 +105,6 @@ impl Manager {
                 if events.reports[side as usize] {
                     self.reports_came(side);
                 }
-                if events.room[side as usize] {
-                    self.room_came(side);
-                }
             }
             if events.trigger {
                 self.trigger_pulled();
@@ -115,6 +112,7 @@ impl Manager {
         }
         self.save_schedules();
         log::line("status: exiting");
+        log::flush();
     }
 
     /// Whether nothing goes on that is worth waiting for.
@@ -140,6 +138,21 @@ impl Manager {
         self.sweep(now);
     }
 
+    /// Writes the log, and then tells others what they have to do: what is done on our word is in
+    /// the log before.
+    fn say(&mut self) {
+        log::flush();
+        for side in Side::BOTH {
+            let channel = &mut self.channels[side as usize];
+            if channel.alive && channel.send().is_err() {
+                self.spawner_lost(side);
+            }
+        }
+        if self.cleaner.send().is_err() {
+            self.cleaner_lost();
+        }
+    }
+
     /// Waits for an event, or until there is work.
     fn wait(&self, signals: &Signals) -> Events {
         let mut waits = vec![Wait::read(signals.fd())];
@@ -154,8 +167,9 @@ impl Manager {
         let removed = add(&mut waits, Wait::read(self.remover.bell()), true);
         let reports = self.channels.each_ref();
         let reports = reports.map(|c| add(&mut waits, Wait::read(c.from), c.alive));
-        let room = self.channels.each_ref();
-        let room = room.map(|c| add(&mut waits, Wait::write(c.to), c.is_stuck()));
+        for channel in self.channels.iter().filter(|channel| channel.is_stuck()) {
+            waits.push(Wait::write(channel.to));
+        }
         let trigger = match self.todo.trigger() {
             Some(fifo) if !self.leaving => add(&mut waits, Wait::read(fifo.as_fd()), true),
             _ => None,
@@ -173,7 +187,6 @@ impl Manager {
             removed: came(removed),
             trigger: came(trigger),
             reports: reports.map(came),
-            room: room.map(came),
         }
     }
 
@@ -214,13 +227,6 @@ impl Manager {
         log::alert("oh no! lost spawn connection! dying...");
         self.channels[side as usize].alive = false;
         self.leaving = true;
-    }
-
-    /// Has qmail-clean remove something.
-    pub(super) fn ask_cleaner(&mut self, requests: &[Request]) {
-        if !requests.is_empty() && self.cleaner.ask(requests).is_err() {
-            self.cleaner_lost();
-        }
     }
 
     /// Nothing can be removed any more.

@@ -68,9 +68,8 @@ impl Manager {
                 && !self.first_tries.has(message)
                 && self.is_left_over(message, now)
                 && !self.cleaner.waits_for(request)
-                && self.cleaner.ask(&[request]).is_err()
             {
-                self.cleaner_lost();
+                self.cleaner.ask(request);
             }
         }
     }

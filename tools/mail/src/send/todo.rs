@@ -271,17 +271,15 @@ impl Manager {
 
     /// A batch is on disk, or need not be.
     pub(super) fn batch_written(&mut self) {
-        let mut requests = Vec::new();
         for Written { ours, singles, not_kept } in self.todo.writer.results() {
             for (message, sides) in ours {
                 self.todo.doubtful.remove(&message);
                 self.todo.cleaning.insert(message, sides);
-                requests.push(Request::Todo(message));
+                self.cleaner.ask(Request::Todo(message));
             }
             singles.into_iter().for_each(|single| self.first_tries.add(single));
             not_kept.into_iter().for_each(|message| self.not_kept(message));
         }
-        self.ask_cleaner(&requests);
         self.look_ended();
     }
 
