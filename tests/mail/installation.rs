@@ -27,6 +27,13 @@ pub fn installation() -> Installation {
     installation_in(scratch())
 }
 
+/// Makes one, with a queue as the big-todo patch has it or without.
+#[track_caller]
+#[allow(dead_code)] // The mail programs' own tests say `big_todo`.
+pub fn installation_of(big_todo: bool) -> Installation {
+    if big_todo { installation().big_todo() } else { installation() }
+}
+
 /// Makes it here.
 #[track_caller]
 pub fn installation_in(place: Scratch) -> Installation {
@@ -75,6 +82,25 @@ impl Installation {
     /// The home folder.
     pub fn home(&self) -> &Path {
         self.place.path()
+    }
+
+    /// Splits `intd` and `todo` too, as the big-todo patch has it.
+    #[track_caller]
+    #[allow(dead_code)] // Not all who have installations need it.
+    pub fn big_todo(self) -> Installation {
+        for number in 0..SPLIT {
+            self.place.dir(format!("queue/intd/{number}")).dir(format!("queue/todo/{number}"));
+        }
+        self.give("queue");
+        self
+    }
+
+    /// Whether the files of messages are in folders of this folder of the queue.
+    fn is_split(&self, folder: &str) -> bool {
+        match folder {
+            "intd" | "todo" => self.place.exists("queue/todo/0"),
+            other => ["mess", "info", "local", "remote"].contains(&other),
+        }
     }
 
     /// The path of something in the home folder: `"queue/lock"`.
@@ -198,9 +224,14 @@ impl Installation {
     /// The message numbers in a folder of the queue, in ascending order: `"todo"`, `"mess"`.
     pub fn numbers(&self, folder: &str) -> Vec<u64> {
         let names = self.place.names(Path::new("queue").join(folder));
-        let split = ["mess", "info", "local", "remote"].contains(&folder);
-        let below = |name: &String| self.place.names(format!("queue/{folder}/{name}"));
-        let names = if split { names.iter().flat_map(below).collect() } else { names };
+        let below = |name: &String| {
+            let path = format!("queue/{folder}/{name}");
+            if self.join(&path).is_dir() { self.place.names(path) } else { vec![name.clone()] }
+        };
+        let names = match self.is_split(folder) {
+            true => names.iter().flat_map(below).collect(),
+            false => names,
+        };
         // while one of them is written anew, its number has an ending
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
         numbers.sort();
@@ -247,11 +278,9 @@ impl Installation {
 
     /// The path of a message's file, relative to the home: `queue/mess/7/1234`.
     pub fn file(&self, folder: &str, message: u64) -> String {
-        match folder {
-            "mess" | "info" | "local" | "remote" => {
-                format!("queue/{folder}/{}/{message}", message % SPLIT)
-            }
-            _ => format!("queue/{folder}/{message}"),
+        match self.is_split(folder) {
+            true => format!("queue/{folder}/{}/{message}", message % SPLIT),
+            false => format!("queue/{folder}/{message}"),
         }
     }
 

@@ -8,6 +8,7 @@ mod site;
 
 mod accidents;
 mod accounts;
+mod big_todo;
 mod boot;
 mod bounces;
 mod bouncesaying;

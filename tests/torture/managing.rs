@@ -1,7 +1,7 @@
 //! qmail-send: whatever fails, no recipient is lost, and none is marked as done who was not
 //! served. The test stands for both spawners; qmail-clean is ours.
 
-use crate::installation::{Installation, installation};
+use crate::installation::{Installation, installation_of};
 use crate::sweep::{Case, sampled, sweep};
 use crate::tamper::{Progress, held_with, run_beside};
 use nix::sys::signal::Signal;
@@ -33,7 +33,7 @@ const CLEAN: usize = 2;
 
 const REDIRECTED: &str = "0>log 1>from0 2<to0 3>from1 4<to1 5>from2 6<to2";
 
-struct Manage {
+struct Manage<const BIG_TODO: bool> {
     home: Installation,
     cleaner: Mutex<Cleaner>,
     seen: Mutex<Seen>,
@@ -57,9 +57,9 @@ struct Seen {
     bounced: bool,
 }
 
-impl Case for Manage {
+impl<const BIG_TODO: bool> Case for Manage<BIG_TODO> {
     fn new() -> Self {
-        let home = installation();
+        let home = installation_of(BIG_TODO);
         for name in ["to0", "to1", "to2", "from0", "from1", "from2"] {
             home.place().fifo(format!("wires/{name}"));
         }
@@ -143,7 +143,7 @@ impl Case for Manage {
     }
 }
 
-impl Manage {
+impl<const BIG_TODO: bool> Manage<BIG_TODO> {
     /// Runs it without a fault.
     fn again(&self) -> Result<(), String> {
         let begun = Instant::now();
@@ -188,16 +188,7 @@ impl Manage {
     /// Nobody waits. A text that is left alone is removed by the next qmail-send after 36 hours.
     fn is_empty(&self) -> bool {
         let waiting = ["todo", "info", "local", "remote", "bounce"];
-        waiting.iter().all(|folder| self.numbers(folder).is_empty())
-    }
-
-    /// The numbers in a folder, where files of other names are nothing.
-    fn numbers(&self, folder: &str) -> Vec<u64> {
-        let names = self.home.place().names(format!("queue/{folder}"));
-        let flat = ["todo", "bounce"].contains(&folder);
-        let below = |name: &String| self.home.place().names(format!("queue/{folder}/{name}"));
-        let names = if flat { names } else { names.iter().flat_map(below).collect() };
-        names.iter().filter_map(|name| name.parse().ok()).collect()
+        waiting.iter().all(|folder| self.home.numbers(folder).is_empty())
     }
 
     /// Whoever is marked was served.
@@ -315,11 +306,13 @@ impl Wires {
 
 #[test]
 fn qmail_send_loses_nobody() {
-    sampled::<Manage>("qmail-send", 16);
+    sampled::<Manage<false>>("qmail-send", 16);
+    sampled::<Manage<true>>("qmail-send with big-todo", 64);
 }
 
 #[test]
 #[ignore = "torture"]
 fn qmail_send_loses_nobody_whatever_fails() {
-    sweep::<Manage>("qmail-send");
+    sweep::<Manage<false>>("qmail-send");
+    sweep::<Manage<true>>("qmail-send with big-todo");
 }

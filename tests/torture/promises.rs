@@ -2,7 +2,7 @@
 //! checker; then once more for each of its syncs, as if that had been left out.
 
 use crate::accepting::PROTOCOLS;
-use crate::installation::{Installation, envelope, installation};
+use crate::installation::{Installation, envelope, installation, installation_of};
 use crate::order::{Rule, complaints};
 use crate::site::site;
 use crate::trace::{Act, Event, Record, record};
@@ -70,21 +70,23 @@ fn record_in(home: &Installation, command: &Command, input: &str, output: Option
 
 #[test]
 fn qmail_queue_answers_when_all_is_on_disk() {
-    let home = installation();
-    home.write("message", "Subject: x\n\n".to_owned() + &"A line.\n".repeat(30_000));
-    home.write("envelope", envelope("me@a.example", &["you@b.example"]));
-    // it reads the envelope from its standard output
-    let record = record_in(&home, &home.program("qmail-queue"), "message", Some("envelope"));
-    Promise {
-        name: "qmail-queue",
-        published: |name| name.starts_with("queue/todo/"),
-        rules: &[Rule {
-            when: |event, _| done(event, "qmail-queue"),
-            durable: |_, name| in_queue(name),
-        }],
-        syncs: "qmail-queue",
+    for big_todo in [false, true] {
+        let home = installation_of(big_todo);
+        home.write("message", "Subject: x\n\n".to_owned() + &"A line.\n".repeat(30_000));
+        home.write("envelope", envelope("me@a.example", &["you@b.example"]));
+        // it reads the envelope from its standard output
+        let record = record_in(&home, &home.program("qmail-queue"), "message", Some("envelope"));
+        Promise {
+            name: "qmail-queue",
+            published: |name| name.starts_with("queue/todo/"),
+            rules: &[Rule {
+                when: |event, _| done(event, "qmail-queue"),
+                durable: |_, name| in_queue(name),
+            }],
+            syncs: "qmail-queue",
+        }
+        .holds(&record);
     }
-    .holds(&record);
 }
 
 /// Whether qmail-queue says something: to qmail-send, or to a caller for whom it stays.

@@ -1,7 +1,7 @@
 //! qmail-queue: exit 0 means wholly queued; otherwise nothing is visible, and nothing is left that
 //! qmail-clean does not remove.
 
-use crate::installation::{Installation, installation};
+use crate::installation::{Installation, installation_of};
 use crate::sweep::{Case, sweep};
 use crate::tamper::held;
 use std::fs::{self, File};
@@ -16,13 +16,13 @@ fn text() -> String {
     "Subject: sweep\n\n".to_owned() + &"A line of a message.\n".repeat(7000)
 }
 
-struct Queue {
+struct Queue<const BIG_TODO: bool> {
     home: Installation,
 }
 
-impl Case for Queue {
+impl<const BIG_TODO: bool> Case for Queue<BIG_TODO> {
     fn new() -> Self {
-        let home = installation();
+        let home = installation_of(BIG_TODO);
         home.write("message", text()).write("envelope", ENVELOPE);
         Queue { home }
     }
@@ -63,7 +63,7 @@ impl Case for Queue {
     }
 }
 
-impl Queue {
+impl<const BIG_TODO: bool> Queue<BIG_TODO> {
     fn whole(&self, number: u64) -> Result<(), String> {
         let read = |folder| fs::read(self.home.join(self.home.file(folder, number)));
         let mess = read("mess").map_err(|_| "no text")?;
@@ -105,5 +105,6 @@ impl Queue {
 
 #[test]
 fn qmail_queue_accepts_wholly_or_not_at_all() {
-    sweep::<Queue>("qmail-queue");
+    sweep::<Queue<false>>("qmail-queue");
+    sweep::<Queue<true>>("qmail-queue with big-todo");
 }

@@ -9,16 +9,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-/// Folders with a file for each message, and whether they are split.
-pub const FOLDERS: [(&str, bool); 7] = [
-    ("mess", true),
-    ("intd", false),
-    ("todo", false),
-    ("info", true),
-    ("local", true),
-    ("remote", true),
-    ("bounce", false),
-];
+/// Folders with a file for each message.
+pub const FOLDERS: [&str; 7] = ["mess", "intd", "todo", "info", "local", "remote", "bounce"];
 
 /// What a file's name says. A message that is being renamed from N to I, all of its files, is
 /// called `I.from.N` meanwhile, which no other program takes for a message.
@@ -41,10 +33,10 @@ impl Name {
     }
 
     /// Its path.
-    pub fn path(&self, folder: &str, is_split: bool, paths: &Paths) -> PathBuf {
+    pub fn path(&self, folder: &str, paths: &Paths) -> PathBuf {
         let Name { number, from } = *self;
         let end = from.map_or(String::new(), |from| format!(".from.{from}"));
-        match is_split {
+        match paths.is_split(folder) {
             true => format!("{folder}/{}/{number}{end}", number % paths.split).into(),
             false => format!("{folder}/{number}{end}").into(),
         }
@@ -62,8 +54,6 @@ fn plain(name: &str) -> Option<u64> {
 pub struct Found {
     /// One of [`FOLDERS`].
     pub folder: &'static str,
-    /// That one is split.
-    pub is_split: bool,
     /// Where it lies, from `queue`.
     pub path: PathBuf,
     /// What it is called.
@@ -75,7 +65,7 @@ pub struct Found {
 impl Found {
     /// Whether it lies where its name belongs.
     pub fn is_in_place(&self, paths: &Paths) -> bool {
-        self.path == self.name.path(self.folder, self.is_split, paths)
+        self.path == self.name.path(self.folder, paths)
     }
 }
 
@@ -83,32 +73,26 @@ impl Found {
 /// company, which is a state of its own, and never as company without a text.
 pub fn list() -> io::Result<Vec<Found>> {
     let mut all = Vec::new();
-    for (folder, is_split) in FOLDERS.into_iter().rev() {
-        if !is_split {
-            list_folder(folder, false, folder.into(), &mut all)?;
-            continue;
-        }
-        for number in split_folders(folder)? {
-            list_folder(folder, true, format!("{folder}/{number}").into(), &mut all)?;
-        }
+    for folder in FOLDERS.into_iter().rev() {
+        list_folder(folder, folder.into(), &mut all)?;
     }
     Ok(all)
 }
 
-fn list_folder(
-    folder: &'static str,
-    is_split: bool,
-    path: PathBuf,
-    all: &mut Vec<Found>,
-) -> io::Result<()> {
+/// The files in this place of a folder, and in the numbered folders there.
+fn list_folder(folder: &'static str, path: PathBuf, all: &mut Vec<Found>) -> io::Result<()> {
     for entry in entries(&path)? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().and_then(Name::of) else { continue };
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            list_folder(folder, entry.path(), all)?;
+            continue;
+        }
         match entry.metadata() {
             Ok(about) if about.is_file() => {
                 let inode = about.ino();
-                all.push(Found { folder, is_split, path: entry.path(), name, inode });
+                all.push(Found { folder, path: entry.path(), name, inode });
             }
             Ok(_) => {}
             Err(why) if why.kind() == ErrorKind::NotFound => {}
@@ -131,20 +115,29 @@ fn entries(path: &PathBuf) -> io::Result<impl Iterator<Item = io::Result<fs::Dir
 fn split_folders(folder: &str) -> io::Result<BTreeSet<u64>> {
     let mut numbers = BTreeSet::new();
     for entry in entries(&folder.into())? {
-        numbers.extend(entry?.file_name().to_str().and_then(plain));
+        let entry = entry?;
+        let number = entry.file_name().to_str().and_then(plain);
+        numbers.extend(number.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())));
     }
     Ok(numbers)
 }
 
-/// How many folders split ones are split into: copies may have lost empty ones, but hardly the
-/// last one of all four.
-pub fn split() -> io::Result<u64> {
+/// How many folders split ones are split into, and which are: copies may have lost empty folders,
+/// but hardly the last one of all four that always are, or all of `intd` and `todo`.
+pub fn paths() -> io::Result<Paths> {
     let mut split = 0;
-    for (folder, _) in FOLDERS.iter().filter(|(_, is_split)| *is_split) {
+    for folder in ["mess", "info", "local", "remote"] {
         let last = split_folders(folder)?.last().map_or(0, |last| last + 1);
         split = split.max(last);
     }
-    if split == 0 { Err(ErrorKind::NotFound.into()) } else { Ok(split) }
+    if split == 0 {
+        return Err(ErrorKind::NotFound.into());
+    }
+    let mut splits_todo = false;
+    for folder in ["intd", "todo"] {
+        splits_todo |= split_folders(folder)?.first().is_some_and(|first| *first < split);
+    }
+    Ok(Paths { split, splits_todo })
 }
 
 /// One step of a repair.
@@ -201,7 +194,7 @@ pub fn settle(all: &[Found], paths: &Paths) -> Vec<Move> {
 }
 
 fn step(file: &Found, name: Name, paths: &Paths) -> Option<Move> {
-    let to = name.path(file.folder, file.is_split, paths);
+    let to = name.path(file.folder, paths);
     (to != file.path).then(|| Move { from: file.path.clone(), to })
 }
 
@@ -228,12 +221,11 @@ pub fn stray(all: &[Found]) -> Vec<&Found> {
 mod tests {
     use super::*;
 
-    const PATHS: Paths = Paths { split: 23 };
+    const PATHS: Paths = Paths { split: 23, splits_todo: false };
 
     fn file(folder: &'static str, name: &str, inode: u64) -> Found {
-        let (_, is_split) = FOLDERS.into_iter().find(|(known, _)| *known == folder).unwrap();
         let name = Name::of(name).unwrap();
-        Found { folder, is_split, path: name.path(folder, is_split, &PATHS), name, inode }
+        Found { folder, path: name.path(folder, &PATHS), name, inode }
     }
 
     fn shown(moves: Vec<Move>) -> Vec<String> {

@@ -10,6 +10,7 @@
 //! What a crash leaves in `pid`, qmail-clean removes. The files of texts are not used again: a
 //! program of a .qmail file may keep its message open, and would read those of others.
 
+use crate::paths::Paths;
 use base::sys::clock;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek};
@@ -99,9 +100,10 @@ pub struct EnvelopeFiles {
 }
 
 impl EnvelopeFiles {
-    /// From here on files are used again.
-    pub fn stay(&mut self) {
-        self.stays = true;
+    /// From here on files are used again, in a queue whose `todo` is one folder: of many, each is
+    /// synced for messages of its own.
+    pub fn stay(&mut self, paths: &Paths) {
+        self.stays = !paths.splits_todo;
     }
 
     /// A file with this name, to be written from its beginning: an older one, or a new one.

@@ -74,8 +74,8 @@ impl Clean {
         }
         let done = match self.command.split_at_checked(5) {
             _ if self.command.len() > LONGEST => None,
-            Some((b"foop/", digits)) => number::decimal(digits).map(|number| self.foop(number)),
-            Some((b"todo/", digits)) => number::decimal(digits).map(|number| self.todo(number)),
+            Some((b"foop/", words)) => self.message(words).map(|message| self.foop(message)),
+            Some((b"todo/", words)) => self.message(words).map(|message| self.todo(message)),
             _ => None,
         };
         match done {
@@ -85,18 +85,33 @@ impl Clean {
         }
     }
 
+    /// The message that a command is about: `N`. Where `todo` is split, the original qmail-send says
+    /// `K/N`, as it calls the envelope.
+    fn message(&self, words: &[u8]) -> Option<u64> {
+        let Some(slash) = words.iter().position(|byte| *byte == b'/') else {
+            return number::decimal(words);
+        };
+        let message = number::decimal(&words[slash + 1..])?;
+        let is_split = self.paths.splits_todo && self.paths.below_mess(message).as_bytes() == words;
+        is_split.then_some(message)
+    }
+
     /// The end of a message, or what an interrupted qmail-queue left. The text goes last: as long
     /// as it is there, its number is taken.
-    fn foop(&self, number: u64) -> io::Result<()> {
-        remove(&self.paths.flat("intd", number))?;
-        remove(&self.paths.split("mess", number))
+    fn foop(&self, message: u64) -> io::Result<()> {
+        self.remove_envelopes("intd", message)?;
+        remove(&self.paths.split("mess", message))
     }
 
     /// The envelope, once qmail-send has it in its own files. `todo` goes last: as long as it is
     /// there, a new qmail-send begins again.
-    fn todo(&self, number: u64) -> io::Result<()> {
-        remove(&self.paths.flat("intd", number))?;
-        remove(&self.paths.flat("todo", number))
+    fn todo(&self, message: u64) -> io::Result<()> {
+        self.remove_envelopes("intd", message)?;
+        self.remove_envelopes("todo", message)
+    }
+
+    fn remove_envelopes(&self, folder: &str, message: u64) -> io::Result<()> {
+        self.paths.envelopes(folder, message).try_for_each(|name| remove(&name))
     }
 }
 

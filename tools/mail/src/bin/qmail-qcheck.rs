@@ -10,7 +10,7 @@ use base::out::Out;
 use base::sys::ids::User;
 use base::sys::{fd, lock, umask};
 use base::{Args, Code, Die, Result, Unable};
-use mail::queue_files::{FOLDERS, Found, Move, list, part, settle, split, stray};
+use mail::queue_files::{self, FOLDERS, Found, Move, list, part, settle, stray};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -60,7 +60,7 @@ fn run(words: Args) -> Result<Code> {
     let users = Users::of(&home);
     let users = users.map_err(|name| Die::later(format_args!("unable to find user {name}")))?;
     std::env::set_current_dir(home.join("queue")).unable("chdir to queue")?;
-    let paths = Paths { split: split().unable("count the folders of mess")? };
+    let paths = queue_files::paths().unable("count the folders of mess")?;
     // While this is held, no qmail-send runs.
     let _mutex = if repair { Some(mutex()?) } else { None };
     let mut check = Check { users, paths, repair, out: Out::stdout(), found: 0 };
@@ -157,14 +157,14 @@ impl Check {
             Due { path: "lock".into(), role: Role::Queue, mode: 0o750 },
             Due { path: "pid".into(), role: Role::Queue, mode: 0o700 },
         ];
-        for (folder, is_split) in FOLDERS {
+        for folder in FOLDERS {
             let (role, mode) = match folder {
                 "mess" | "todo" => (Role::Queue, 0o750),
                 "intd" => (Role::Queue, 0o700),
                 _ => (Role::Send, 0o700),
             };
             all.push(Due { path: folder.into(), role, mode });
-            let below = (0..self.paths.split).filter(|_| is_split);
+            let below = (0..self.paths.split).filter(|_| self.paths.is_split(folder));
             all.extend(below.map(|n| Due { path: format!("{folder}/{n}").into(), role, mode }));
         }
         all

@@ -13,7 +13,7 @@ base::program!("qmail-qstat", run);
 
 fn run(_: Args) -> Result<Code> {
     let queue = home::folder().join("queue");
-    let messages = all_messages(&queue.join("mess")).unable("read queue/mess")?;
+    let messages = numbers(&queue.join("mess")).unable("read queue/mess")?;
     let waiting = numbers(&queue.join("todo")).unable("read queue/todo")?;
     let mut out = Out::stdout();
     let text = format!(
@@ -23,20 +23,15 @@ fn run(_: Args) -> Result<Code> {
     Ok(Code::DONE)
 }
 
-/// Messages in the folders of `mess`.
-fn all_messages(mess: &Path) -> io::Result<u64> {
-    let mut count = 0;
-    for folder in files::entries(mess)? {
-        count += numbers(&folder?.path())?;
-    }
-    Ok(count)
-}
-
-/// Files of a folder that are named by a number.
+/// Files that are named by a number, in a folder and those in it.
 fn numbers(folder: &Path) -> io::Result<u64> {
     let mut count = 0;
     for file in files::entries(folder)? {
-        count += u64::from(queue::paths::number(file?.file_name().as_bytes()).is_some());
+        let file = file?;
+        count += match file.file_type()?.is_dir() {
+            true => numbers(&file.path())?,
+            false => u64::from(queue::paths::number(file.file_name().as_bytes()).is_some()),
+        };
     }
     Ok(count)
 }

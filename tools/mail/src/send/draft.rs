@@ -1,7 +1,6 @@
 //! From `todo/N` to files of our own: the sender in `info`, the recipients in `local` and
 //! `remote`. Many messages at a time, so that they share the waits for the disk.
 
-use super::load::is_absent;
 use super::log;
 use super::records::{Record, Records};
 use super::rewrite::{Rules, Side};
@@ -9,7 +8,7 @@ use super::trouble::{Trouble, later, plain};
 use base::files;
 use base::number;
 use base::sys::fd;
-use queue::paths::Paths;
+use queue::paths::{Paths, is_absent};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -48,7 +47,7 @@ pub struct Draft {
 impl Draft {
     /// Reads `todo/N`. Nothing is written yet unless it is long. `None`: there is no such file.
     pub fn read(paths: &Paths, rules: &Rules, message: u64) -> Result<Option<Self>, Trouble> {
-        let todo = paths.flat("todo", message);
+        let todo = paths.todo(message);
         let file = match File::open(&todo) {
             Err(why) if why.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(later("unable to open", &todo))?,

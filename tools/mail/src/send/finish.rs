@@ -3,7 +3,6 @@
 use super::aside::Aside;
 use super::bounce::{self, Fate};
 use super::clean::Request;
-use super::load::is_absent;
 use super::log;
 use super::manager::Manager;
 use super::pass;
@@ -13,7 +12,7 @@ use super::trouble::{Trouble, later};
 use crate::submission::Submission;
 use base::date::Date;
 use base::sys::{clock, fd};
-use queue::paths::Paths;
+use queue::paths::{Paths, is_absent};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;

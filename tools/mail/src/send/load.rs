@@ -10,7 +10,7 @@ use base::files;
 use base::sys::clock;
 use base::sys::poll::{Wait, poll};
 use base::sys::signal::Signals;
-use queue::paths;
+use queue::paths::{self, is_absent};
 use std::collections::HashSet;
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
@@ -27,11 +27,14 @@ impl Manager {
     /// again until it can, or until we are told to stop.
     pub fn load(&mut self, signals: &Signals) {
         // First what is new: a message that leaves `todo` meanwhile is doubtful, not forgotten.
-        let mut new = Numbers::default();
-        self.persist("todo", signals, |_| {
-            new = Numbers::of("todo")?;
-            Ok(())
-        });
+        let mut new = Vec::new();
+        for folder in self.paths.todo_folders() {
+            self.persist(&folder, signals, |_| {
+                new.extend(Numbers::of(&folder)?.0);
+                Ok(())
+            });
+        }
+        let new = Numbers::sorted(new);
         for folder in 0..self.paths.split {
             let name = format!("info/{folder}");
             self.persist(&name, signals, |manager| manager.load_folder(folder, &new));
@@ -101,7 +104,7 @@ impl Manager {
     /// files are complete, and nobody else will ever look at them.
     pub(super) fn load_doubtful(&mut self) {
         let doubtful = std::mem::take(&mut self.todo.doubtful);
-        let is_gone = |message: &u64| is_absent(&self.paths.flat("todo", *message));
+        let is_gone = |message: &u64| is_absent(&self.paths.todo(*message));
         let (gone, doubtful): (HashSet<u64>, _) = doubtful.into_iter().partition(is_gone);
         self.todo.doubtful = doubtful;
         gone.into_iter().for_each(|message| self.load_message(message));
@@ -168,11 +171,6 @@ impl Numbers {
     fn iter(&self) -> impl Iterator<Item = u64> {
         self.0.iter().copied()
     }
-}
-
-/// Whether there is certainly no such file.
-pub(super) fn is_absent(file: &Path) -> bool {
-    fs::symlink_metadata(file).is_err_and(|why| why.kind() == ErrorKind::NotFound)
 }
 
 /// When a file was changed, in seconds.

@@ -2,10 +2,9 @@
 //! for 36 hours.
 
 use super::clean::Request;
-use super::load::is_absent;
 use super::manager::Manager;
 use base::files;
-use queue::paths::{self, OLD, Paths};
+use queue::paths::{self, OLD, Paths, is_absent};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -78,6 +77,6 @@ impl Manager {
         let old = |about: fs::Metadata| about.atime() < now as i64 - OLD;
         fs::metadata(self.paths.split("mess", message)).is_ok_and(old)
             && is_absent(&self.paths.split("info", message))
-            && is_absent(&self.paths.flat("todo", message))
+            && is_absent(&self.paths.todo(message))
     }
 }

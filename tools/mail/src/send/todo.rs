@@ -4,14 +4,13 @@ use super::aside::Aside;
 use super::clean::Request;
 use super::draft::{self, Draft, Single};
 use super::first_try::FirstTries;
-use super::load::is_absent;
 use super::log;
 use super::manager::Manager;
 use super::rewrite::{Rules, Side};
 use super::trouble::later;
 use base::files;
 use base::sys::{clock, fd};
-use queue::paths::{self, Paths};
+use queue::paths::{self, Paths, is_absent};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -21,6 +20,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::vec;
 
 /// Messages that are taken over together. They share the waits for the disk.
 pub(super) const BATCH: usize = 64;
@@ -114,8 +114,9 @@ pub struct Todo {
     /// Takes a batch at a time.
     pub(super) writer: Writer,
     trigger: Option<File>,
-    /// The rest of a look that is going on.
+    /// The rest of a look that is going on, and the folders that come then.
     entries: Option<fs::ReadDir>,
+    folders: vec::IntoIter<String>,
     /// When to look next if nobody pulls the trigger; at once, to begin with.
     next: u64,
     /// When the last look began, if there was one.
@@ -137,6 +138,7 @@ impl Todo {
             writer,
             trigger: None,
             entries: None,
+            folders: Vec::new().into_iter(),
             next: 0,
             looked: None,
             pulled: false,
@@ -172,7 +174,7 @@ impl Todo {
 
     /// Begins to look. The trigger is opened anew before, so that a message which comes meanwhile
     /// pulls it again.
-    fn look(&mut self, now: u64) {
+    fn look(&mut self, paths: &Paths, now: u64) {
         // Closed first: without a reader and a writer the FIFO forgets what was written to it, and
         // that a writer has gone.
         self.trigger = None;
@@ -180,27 +182,43 @@ impl Todo {
         self.pulled = false;
         self.looked = Some(Instant::now());
         self.next = now + INTERVAL;
-        self.entries = files::entries("todo").ok();
-        if self.entries.is_none() {
-            log::alert("unable to opendir todo, sleeping...");
-            self.trigger = None;
-            self.next = now + PAUSE;
+        self.folders = paths.todo_folders().into_iter();
+        self.open_next(now);
+    }
+
+    /// Goes on with the next folder of this look, if there is one. All wait for a while for one
+    /// that cannot be read.
+    fn open_next(&mut self, now: u64) {
+        self.entries = None;
+        while self.entries.is_none()
+            && let Some(folder) = self.folders.next()
+        {
+            self.entries = files::entries(&folder).ok();
+            if self.entries.is_none() {
+                log::alert(format_args!("unable to opendir {folder}, sleeping..."));
+                self.trigger = None;
+                self.next = now + PAUSE;
+            }
         }
     }
 
     /// The next messages of this look, but for those that are tried already.
-    fn batch(&mut self, tried: &FirstTries) -> Vec<u64> {
-        let mut batch = Vec::new();
+    fn batch(&mut self, paths: &Paths, tried: &FirstTries, now: u64) -> Vec<u64> {
+        let mut batch: Vec<u64> = Vec::new();
         while let Some(entries) = &mut self.entries
             && batch.len() < BATCH
         {
-            match entries.next() {
-                Some(Ok(entry)) => {
-                    let message = paths::number(entry.file_name().as_bytes());
-                    batch.extend(message.filter(|message| !tried.has(*message)));
-                }
-                Some(Err(_)) | None => self.entries = None,
+            let Some(Ok(entry)) = entries.next() else {
+                self.open_next(now);
+                continue;
+            };
+            if paths.splits_todo && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
             }
+            let message = paths::number(entry.file_name().as_bytes());
+            // It may lie in a folder and beside it.
+            let message = message.filter(|n| !tried.has(*n) && !batch.contains(n));
+            batch.extend(message);
         }
         batch
     }
@@ -233,9 +251,9 @@ impl Manager {
             return;
         }
         if self.todo.entries.is_none() {
-            self.todo.look(now);
+            self.todo.look(&self.paths, now);
         }
-        let mut new = self.todo.batch(&self.first_tries);
+        let mut new = self.todo.batch(&self.paths, &self.first_tries, now);
         new.retain(|message| self.has_text(*message, now));
         match new {
             new if new.is_empty() => self.look_ended(),
@@ -252,7 +270,7 @@ impl Manager {
     /// in an interval, however often the trigger is pulled meanwhile.
     fn has_text(&mut self, message: u64, now: u64) -> bool {
         let mess = self.paths.split("mess", message);
-        if !is_absent(&mess) || is_absent(&self.paths.flat("todo", message)) {
+        if !is_absent(&mess) || is_absent(&self.paths.todo(message)) {
             self.todo.textless.remove(&message);
             return true;
         }
@@ -293,6 +311,7 @@ impl Manager {
     pub(super) fn answers_came(&mut self) {
         let Ok(answers) = self.cleaner.answers() else { return self.cleaner_lost() };
         for (request, done) in answers {
+            let done = done && self.is_removed(request);
             if !done {
                 log::warning(format_args!("qmail-clean unable to clean up {}", request.words()));
             }
@@ -304,6 +323,17 @@ impl Manager {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Whether what qmail-clean says is so: where `todo` is split, the original removes nothing that
+    /// lies beside the folders.
+    fn is_removed(&self, request: Request) -> bool {
+        match request {
+            Request::Todo(message) if self.paths.splits_todo => {
+                is_absent(&self.paths.todo(message))
+            }
+            _ => true,
         }
     }
 

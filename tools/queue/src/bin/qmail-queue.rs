@@ -10,7 +10,7 @@ use base::sys::{clock, fd, ids, memory, signal, umask};
 use base::{Args, Code, Die, Result, files};
 use queue::envelope::{Envelope, Wrong};
 use queue::home;
-use queue::paths::Paths;
+use queue::paths::{self, Paths};
 use queue::reuse::{EnvelopeFile, EnvelopeFiles};
 use queue::staying::Caller;
 use queue::users::Role;
@@ -57,26 +57,27 @@ fn run(_: Args) -> Result<Code> {
     let caller = Caller::that_offers();
     let (mut buffer, mut envelopes) = (Buffer::new(), EnvelopeFiles::default());
     loop {
-        take_message(role, &mut buffer, &mut envelopes)?;
+        let paths = take_message(role, &mut buffer, &mut envelopes)?;
         let Some(caller) = &caller else { return Ok(Code::DONE) };
         let next = caller.next_after_success().or_exit(READ)?;
         let Some([text, envelope]) = next else { return Ok(Code::DONE) };
         fd::copy_to(text.as_fd(), 0).or_exit(READ)?;
         fd::copy_to(envelope.as_fd(), 1).or_exit(READ)?;
-        envelopes.stay();
+        envelopes.stay(&paths);
     }
 }
 
-/// Queues the message that comes from descriptors 0 and 1.
+/// Queues the message that comes from descriptors 0 and 1. Gives the names of the queue.
 fn take_message(
     role: Option<Role>,
     buffer: &mut Buffer,
     envelopes: &mut EnvelopeFiles,
-) -> Result<()> {
+) -> Result<Paths> {
     signal::alarm(DAY);
     home::enter_trusted(role).or_exit(HOME)?;
     std::env::set_current_dir("queue").or_exit(QUEUE)?;
-    let message = Message::create(&Paths::read().or_exit(MESS)?)?;
+    let paths = Paths::read().or_exit(MESS)?;
+    let message = Message::create(&paths)?;
     let written = message.write(role, buffer, envelopes);
     // Giving up in the middle of what follows would deny a message that is queued.
     signal::alarm(0);
@@ -85,12 +86,12 @@ fn take_message(
     // From here on qmail-send may see the message. If its name will not stay, the name goes away
     // and nothing else: what qmail-send has begun with stays whole.
     envelopes.look();
-    files::sync_folder(Path::new("todo"))
+    sync_folder_of(&message.todo)
         .inspect_err(|_| drop(fs::remove_file(&message.todo)))
         .or_exit(TODO)?;
     wake_sender();
     envelopes.put_back(envelope);
-    Ok(())
+    Ok(paths)
 }
 
 /// Signals and umask as they have to be, whatever the caller left.
@@ -136,8 +137,8 @@ impl Message {
         loop {
             let (birth, text) = birth_place()?;
             let number = text.metadata().or_exit(PID)?.ino();
-            let (intd, todo) = (paths.flat("intd", number), paths.flat("todo", number));
-            if exists(&intd) || exists(&todo) {
+            let mut old = ["intd", "todo"].into_iter().flat_map(|f| paths.envelopes(f, number));
+            if !old.all(|name| paths::is_absent(&name)) {
                 fs::remove_file(&birth).or_exit(PID)?;
                 passed_over.push(text);
                 if passed_over.len() < ATTEMPTS {
@@ -149,6 +150,7 @@ impl Message {
             let linked = fs::hard_link(&birth, &mess);
             fs::remove_file(&birth).or_exit(PID)?;
             linked.or_exit(MESS)?;
+            let [intd, todo] = ["intd", "todo"].map(|folder| paths.envelope(folder, number));
             return Ok(Message { text, mess, intd, todo });
         }
     }
@@ -171,10 +173,10 @@ impl Message {
         fd::start_write_back(envelope.file.as_fd());
         // The sync of a folder has a journal commit all that is on its way: both files as well, so
         // that their own syncs share this commit. The name of the text is on disk after the text.
-        files::sync_folder(Path::new("intd")).or_exit(INTD)?;
+        sync_folder_of(&self.intd).or_exit(INTD)?;
         self.text.sync_all().or_exit(WRITE)?;
         envelope.file.sync_all().or_exit(WRITE)?;
-        files::sync_folder(self.mess.parent().unwrap_or(Path::new("mess"))).or_exit(MESS)?;
+        sync_folder_of(&self.mess).or_exit(MESS)?;
         Ok(envelope)
     }
 
@@ -191,8 +193,9 @@ impl Message {
     }
 }
 
-fn exists(name: &Path) -> bool {
-    fs::symlink_metadata(name).is_ok()
+/// Puts a name on disk.
+fn sync_folder_of(name: &Path) -> io::Result<()> {
+    files::sync_folder(name.parent().unwrap_or(Path::new(".")))
 }
 
 /// A new file in `pid`, named after process, time and attempt.
