@@ -22,13 +22,19 @@ fn installed() -> Scratch {
     if root() {
         place.chown("home", USER, USER).chown("pages", USER, USER);
     }
+    install(&place);
+    place
+}
+
+/// Has `make install` do its part.
+#[track_caller]
+fn install(place: &Scratch) {
     let mut install = Command::new("sh");
     install.arg(tree().join("tools/install.sh")).env("BUILT", place.join("built"));
     install.env("DESTDIR", "").env("PREFIX", place.join("pages")).env("SUBSET", "mail");
     install.env("QMAILHOME", place.join("home")).env("SPLIT", "3");
     let (code, _, err) = ran(&as_owner(&mut install).output().unwrap());
     assert_eq!(code, Some(0), "{err}");
-    place
 }
 
 /// What it says, with a shorter home.
@@ -106,4 +112,19 @@ fn without_an_installation_nothing_is_checked() {
     let mut command = program("instcheck");
     let (code, _, err) = ran(&command.env("QMAILHOME", "/nonexistent").output().unwrap());
     assert_eq!(code, Some(111), "{err}");
+}
+
+#[test]
+fn a_queue_for_the_big_todo_patch_is_checked_and_kept() {
+    let place = installed();
+    place.dir("home/queue/todo/0");
+    if root() {
+        place.chown("home/queue/todo/0", USER, USER);
+    }
+    install(&place);
+    assert_eq!(said(&place, &[]), "");
+    place.chmod("home/queue/todo/2", 0o755);
+    fs::remove_dir(place.join("home/queue/intd/1")).unwrap();
+    let wrong = "/h/queue/intd/1 does not exist\n/h/queue/todo/2 has wrong permissions\n";
+    assert_eq!(said(&place, &[]), wrong);
 }

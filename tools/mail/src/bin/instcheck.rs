@@ -73,7 +73,10 @@ fn due(alone: bool) -> Result<Vec<Due>> {
         match kind {
             "folder" | "spread" => add(path, Kind::Folder),
             "fifo" => add(path, Kind::Fifo),
-            "split" => (0..split).for_each(|n| add(path.join(n.to_string()), Kind::Folder)),
+            "bigtodo" if !Path::new("queue/todo/0").is_dir() => {}
+            "split" | "bigtodo" => {
+                (0..split).for_each(|n| add(path.join(n.to_string()), Kind::Folder));
+            }
             _ => add(path, Kind::File),
         }
     }
