@@ -48,15 +48,15 @@ impl Row {
         let name = printable(name);
         let log_word = |log: &Result<View, Hidden>| match log {
             Ok(view) => format!("log {}", view.word()),
-            Err(_) => "log unsupervised".to_owned(),
+            Err(hidden) => format!("log {}", word_without(hidden)),
         };
         let mut log_cell = log.map(log_word).unwrap_or_default();
         let view = match seen {
             Ok(view) => view,
             Err(hidden) => {
                 let empty = || "-".to_owned();
-                let state = if hidden.is_unsupervised() { "unsupervised" } else { "unknown" };
-                let cells = [name, state.to_owned(), empty(), empty(), empty(), empty(), log_cell];
+                let state = word_without(hidden).to_owned();
+                let cells = [name, state, empty(), empty(), empty(), empty(), log_cell];
                 return Row { mood: Mood::Wrong, cells };
             }
         };
@@ -105,6 +105,11 @@ impl Row {
         }
         text
     }
+}
+
+/// One word for the state of a service that cannot be seen.
+fn word_without(hidden: &Hidden) -> &'static str {
+    if hidden.is_unsupervised() { "unsupervised" } else { "unknown" }
 }
 
 impl Mood {

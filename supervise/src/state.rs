@@ -7,14 +7,12 @@
 use crate::running::start_of;
 use crate::status::Want;
 use base::number::decimal;
-use base::sys::fd;
 use base::sys::wait::Pid;
 use base::tai64;
 use nix::sys::signal::Signal;
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::path::Path;
 
 /// Bytes of the file that readers look at. Supervise writes less than a kilobyte.
@@ -104,10 +102,17 @@ pub struct Boot(pub [u8; 36]);
 impl Boot {
     /// That of the running kernel. `None` without `/proc`.
     pub fn now() -> Option<Boot> {
-        let mut text = [0; 64];
-        let file = File::open("/proc/sys/kernel/random/boot_id").ok()?;
-        let count = fd::read(file.as_fd(), &mut text).ok()?;
-        Boot::of(&text[..count])
+        Boot::look().ok().flatten()
+    }
+
+    /// The same; an error means that it could not be found out.
+    pub fn look() -> io::Result<Option<Boot>> {
+        let mut text = Vec::with_capacity(64);
+        match File::open("/proc/sys/kernel/random/boot_id") {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?.take(64).read_to_end(&mut text)?,
+        };
+        Ok(Boot::of(&text))
     }
 
     fn of(text: &[u8]) -> Option<Boot> {

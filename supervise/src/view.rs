@@ -89,7 +89,7 @@ impl View {
         let status = Status::parse(&bytes).ok_or(Hidden::BadFormat)?;
         let log = bytes.get(WITH_LOG / 2..).filter(|_| bytes.len() == WITH_LOG);
         let log = log.and_then(Status::parse);
-        let record = record(&folder.supervise("state"));
+        let record = record(&folder.supervise("state")).map_err(unable("read supervise/state"))?;
         let between = record.as_ref().is_some_and(|record| !agree(record, &status));
         let record = record.filter(|_| !between);
         Ok(View { status, log, normally_up, record, between })
@@ -184,11 +184,16 @@ fn bytes(file: &Path) -> Result<Vec<u8>, Hidden> {
 }
 
 /// The state file, unless it was left by a supervise that is gone: that of daemontools, which may
-/// be there instead, does not touch it.
-fn record(file: &Path) -> Option<Record> {
-    let record = state::read(file).ok()?;
+/// be there instead, does not touch it. One that cannot be read is not taken for none: whoever
+/// has yet to say that he is ready would be ready.
+fn record(file: &Path) -> io::Result<Option<Record>> {
+    let record = match state::read(file) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+        record => record?,
+    };
     let lives = |pid: Pid| wait::end_of(pid).is_ok() || Path::new(&format!("/proc/{pid}")).exists();
-    (record.is_of_kernel(Boot::now()) && record.supervisor.is_some_and(lives)).then_some(record)
+    let counts = record.is_of_kernel(Boot::look()?) && record.supervisor.is_some_and(lives);
+    Ok(counts.then_some(record))
 }
 
 fn agree(record: &Record, status: &Status) -> bool {

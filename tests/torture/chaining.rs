@@ -13,6 +13,8 @@ const WORD: Row = Row {
     input: Input::File("nothing"),
     between: false,
     admits: &[],
+    failed: 111,
+    in_vain: false,
 };
 
 example!(envdir_sets_all_variables, Row { words: &["envdir", "env"], ..WORD });
@@ -87,4 +89,26 @@ example!(
 example!(
     confine_takes_all_rights,
     Row { words: &["confine", "-r", "/", "-x", "/usr", "-w", "/dev", "-n", "net"], ..WORD }
+);
+example!(
+    svneed_runs_once_all_are_ready,
+    Row { words: &["svneed", "services/ready", "--"], ..WORD }
+);
+example!(
+    svneed_runs_nothing_before,
+    Row {
+        words: &["svneed", "-t", "0", "services/ready", "services/early", "--"],
+        in_vain: true,
+        ..WORD
+    }
+);
+example!(unixclient_hands_over_all, Row { words: &["unixclient", "socket"], failed: 1, ..WORD });
+example!(
+    tcpclient_hands_over_all,
+    Row {
+        words: &["tcpclient", "127.0.0.1", "PORT"],
+        // no name server is there
+        env: &[("DNSCACHEIP", "127.0.0.1")],
+        ..WORD
+    }
 );

@@ -6,13 +6,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::{Command, Stdio};
+use std::os::unix::net::UnixListener;
+use std::process::{self, Command, Stdio};
 use tests::{Scratch, fed, listener, program, root, scratch};
 
 /// What is run, and how.
 #[derive(Clone, Copy)]
 pub struct Row {
-    /// The program and its words.
+    /// The program and its words. `PORT` is that of a server on 127.0.0.1, and `socket` another.
     pub words: &'static [&'static str],
     /// The words of the program behind it, which is not swept.
     pub behind: &'static [&'static str],
@@ -23,6 +24,10 @@ pub struct Row {
     pub between: bool,
     /// Words by which it tells in its output that something is missing there.
     pub admits: &'static [&'static str],
+    /// The exit code of a temporary failure.
+    pub failed: i32,
+    /// It gives up for now, even without a fault.
+    pub in_vain: bool,
 }
 
 /// What a program finds at its standard input.
@@ -39,8 +44,9 @@ pub struct Example {
     place: Scratch,
     row: Row,
     visited: TcpListener,
-    /// A supervise that is there, as far as one can see from outside.
-    _supervise: File,
+    visited_here: UnixListener,
+    /// What the supervises read that are there, as far as one can see from outside.
+    _supervises: Vec<File>,
     /// What comes of it.
     code: Option<i32>,
     said: String,
@@ -48,7 +54,7 @@ pub struct Example {
 
 /// Tells of all that words before a program may change.
 const OBSERVE: &str =
-    "tr '\\000' '\\n' </proc/$$/cmdline; env | grep -v -e PORT= -e HOST= | sort; umask
+    "tr '\\000' '\\n' </proc/$$/cmdline; env | grep -v -e PORT= -e HOST= -e PID= | sort; umask
     grep -E '^(Uid|Gid|Groups|SigBlk|SigIgn|CapEff|NoNewPrivs|Seccomp):' /proc/self/status
     cat /proc/self/limits; ls /proc/$$/fd; read -r _ _ _ _ group session _ </proc/$$/stat
     [ $group = $$ ] && echo leads a group; [ $session = $$ ] && echo leads a session
@@ -88,7 +94,7 @@ fn surroundings() -> Scratch {
     }
     place.write("queue/mess/0/24", "Subject: text\n").write("queue/info/0/24", "Fme@a.example\0");
     place.write("queue/local/0/24", "Tjoe@a.example\0Dann@a.example\0");
-    place.write("queue/mess/0/25", "").write("queue/todo/25", "").fifo("kept/supervise/ok");
+    place.write("queue/mess/0/25", "").write("queue/todo/25", "").dir("services/none");
     for (words, text) in [
         (["tcprules", "rules.cdb", "rules.tmp"], RULES),
         (["setforward", "table.cdb", "table.tmp"], FORWARD),
@@ -101,24 +107,43 @@ fn surroundings() -> Scratch {
     place
 }
 
+/// A service that is up and, it tells, ready or not. The file is what keeps it supervised.
+fn supervised(place: &Scratch, name: &str, ready: &str) -> File {
+    let since = [0x40, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let state = format!(
+        "pid=7\nstart=1\nboot={boot}supervisor={}\nscript=run\nready={ready}\n",
+        process::id()
+    );
+    let folder = format!("services/{name}/supervise");
+    place.fifo(format!("{folder}/ok")).write(format!("{folder}/state"), state);
+    place.write(format!("{folder}/status"), [&since[..], &[7, 0, 0, 0], b"\0u\x03\x01"].concat());
+    File::options().read(true).write(true).open(place.join(folder).join("ok")).unwrap()
+}
+
 impl Example {
     /// In new surroundings, after a run without a fault.
     pub fn new(row: Row) -> Self {
         let (place, visited) = (surroundings(), listener().0);
-        let ok = place.join("kept/supervise/ok");
-        let supervise = File::options().read(true).write(true).open(ok).unwrap();
-        let (code, said) = (None, String::new());
-        let mut example = Example { place, row, visited, _supervise: supervise, code, said };
+        let visited_here = UnixListener::bind(place.join("socket")).unwrap();
+        visited.set_nonblocking(true).unwrap();
+        visited_here.set_nonblocking(true).unwrap();
+        let _supervises = [("early", "no"), ("ready", "yes")]
+            .map(|(name, ready)| supervised(&place, name, ready));
+        let (_supervises, code, said) = (_supervises.into(), None, String::new());
+        let mut example = Example { place, row, visited, visited_here, _supervises, code, said };
         example.code = run_beside(&mut example.command(), None, true, |_| ()).0.code;
         example.said = example.seen();
-        assert_ne!(example.code, Some(111), "{:?}", row.words);
+        assert_eq!(example.code == Some(row.failed), row.in_vain, "{:?}", row.words);
         example
     }
 
     fn plain(&self) -> Command {
         let Row { words, behind, env, .. } = self.row;
         let mut program = program(words[0]);
-        program.args(&words[1..]).args(behind);
+        let port = self.visited.local_addr().unwrap().port().to_string();
+        program.args(words[1..].iter().map(|word| if *word == "PORT" { &port[..] } else { word }));
+        program.args(behind);
         program.env("TZ", "UTC").env("QMAILHOME", self.place.path());
         program.envs(env.iter().copied()).current_dir(self.place.path());
         program
@@ -128,6 +153,8 @@ impl Example {
     /// killed may still write to the old one.
     fn prepared(&self, mut command: Command) -> Command {
         let _ = fs::remove_file(self.place.join("seen"));
+        // whoever came before is gone
+        while self.visited.accept().is_ok() || self.visited_here.accept().is_ok() {}
         command.stdout(File::create(self.place.join("seen")).unwrap()).stderr(Stdio::null());
         match self.row.input {
             Input::File(name) => command.stdin(File::open(self.place.join(name)).unwrap()),
@@ -168,7 +195,7 @@ impl Example {
         let seen = self.seen();
         let admits = self.row.admits.iter().any(|words| seen.contains(words));
         match code {
-            Some(_) if admits && [self.code, Some(111)].contains(&code) => Ok(()),
+            Some(_) if admits && [self.code, Some(self.row.failed)].contains(&code) => Ok(()),
             _ if !self.said.starts_with(&seen) => {
                 Err(format!("it differs: {}", self.differs(&seen)))
             }
@@ -177,8 +204,8 @@ impl Example {
                 Err(format!("done, it says, but these are {} bytes", seen.len()))
             }
             // 127 is a start that the C library gives up
-            None | Some(111 | 127) => Ok(()),
-            Some(_) if code == self.code => Ok(()),
+            None | Some(127) => Ok(()),
+            Some(_) if [self.code, Some(self.row.failed)].contains(&code) => Ok(()),
             Some(other) => Err(format!("no temporary failure: {other}")),
         }
     }

@@ -12,6 +12,8 @@ const FILTER: Row = Row {
     input: Input::File("lines"),
     between: false,
     admits: &[],
+    failed: 111,
+    in_vain: false,
 };
 
 const LINES: [(&str, &str); 3] =
@@ -82,5 +84,21 @@ example!(
     qmail_showctl_prints_all,
     Row { words: &["qmail-showctl"], admits: &["Oops! ", "unknown"], ..FILTER }
 );
-example!(svok_finds_a_supervise, Row { words: &["svok", "kept"], ..FILTER });
+example!(svok_finds_a_supervise, Row { words: &["svok", "services/ready"], ..FILTER });
 example!(svok_finds_none, Row { words: &["svok", "env"], ..FILTER });
+example!(
+    svstat_prints_all,
+    Row {
+        words: &["svstat", "services/ready", "services/early", "env"],
+        admits: &["unable to "],
+        ..FILTER
+    }
+);
+example!(svup_finds_a_service_up, Row { words: &["svup", "services/ready"], ..FILTER });
+example!(svup_finds_none, Row { words: &["svup", "env"], ..FILTER });
+example!(svls_prints_all, Row { words: &["svls", "services"], admits: &["unknown"], ..FILTER });
+example!(svwait_waits_for_the_ready, Row { words: &["svwait", "-U", "services/ready"], ..FILTER });
+example!(
+    svwait_waits_for_who_is_not,
+    Row { words: &["svwait", "-U", "-t", "0", "services/ready", "services/early"], ..FILTER }
+);

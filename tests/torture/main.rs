@@ -35,6 +35,7 @@ mod keeping;
 mod logging;
 mod mailboxes;
 mod managing;
+mod ordering;
 mod outages;
 mod promises;
 mod queueing;

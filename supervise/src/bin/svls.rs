@@ -7,7 +7,8 @@ use base::out::Out;
 use base::sys::{clock, fd};
 use base::{Args, Code, Die, Result, Unable, env};
 use std::ffi::{OsStr, OsString};
-use std::io::IsTerminal;
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use supervise::json::{self, Object};
@@ -92,16 +93,24 @@ fn place() -> Result<PathBuf> {
 }
 
 /// The names of services in a scan directory, as svscan sees them, sorted.
-fn names(folder: &Path) -> std::io::Result<Vec<OsString>> {
+fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in files::entries(folder)? {
         let name = entry?.file_name();
-        if !name.as_bytes().starts_with(b".") && folder.join(&name).is_dir() {
+        if !name.as_bytes().starts_with(b".") && may_be_folder(&folder.join(&name)) {
             names.push(name);
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// What cannot be looked at is not left out: a service may be there, of which nothing is known.
+fn may_be_folder(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(found) => found.is_dir(),
+        Err(why) => why.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// A service and the one that is its log.
@@ -115,7 +124,7 @@ impl Service {
     fn of(folder: &Path, name: OsString) -> Service {
         let path = folder.join(&name);
         let log = path.join("log");
-        let log = log.is_dir().then(|| View::of(log.as_os_str()));
+        let log = may_be_folder(&log).then(|| View::of(log.as_os_str()));
         let seen = View::of(path.as_os_str());
         Service { name, seen, log }
     }

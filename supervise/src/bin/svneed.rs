@@ -8,7 +8,8 @@ use base::{Args, Code, Die, Result, Unable};
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 use supervise::folder::Folder;
-use supervise::vigil::Vigil;
+use supervise::view::View;
+use supervise::vigil::{LOOK, Vigil};
 
 base::program!("svneed", run);
 
@@ -43,13 +44,22 @@ fn wait(names: &[OsString], until: Option<Instant>) -> Result<()> {
     }
     let mut vigil = Vigil::new(names);
     loop {
-        let is_ready = |name| supervise::view::View::of(name).is_ok_and(|view| view.is_ready());
+        let mut unseen = false;
+        let mut is_ready = |name: &&OsString| match View::of(name) {
+            Ok(view) => view.is_ready(),
+            Err(hidden) => {
+                unseen |= !hidden.is_unsupervised();
+                false
+            }
+        };
         let Some(missing) = names.iter().find(|name| !is_ready(name)) else {
             return Ok(());
         };
         if until.is_some_and(|until| until <= Instant::now()) {
             return Err(Die::later(format_args!("{} is not ready in time", missing.display())));
         }
-        vigil.sleep(until).unable("wait for services")?;
+        // nothing need happen to a service before it can be seen again
+        let again = unseen.then(|| Instant::now() + LOOK);
+        vigil.sleep(until.into_iter().chain(again).min()).unable("wait for services")?;
     }
 }
