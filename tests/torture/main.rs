@@ -31,6 +31,7 @@ mod chaining;
 mod delivering;
 mod entering;
 mod filtering;
+mod greeting;
 mod keeping;
 mod logging;
 mod mailboxes;

@@ -22,6 +22,9 @@ base::program!("qmail-popup", run);
 /// How every session ends.
 const OVER: u8 = 1;
 
+/// How a child ends that cannot become the program for now, as qmail-queue's callers have it.
+const NOT_RUN: u8 = 120;
+
 /// A client may take so long for each command, and so long until it is known.
 const PATIENCE: Duration = Duration::from_secs(1200);
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -120,7 +123,7 @@ fn credentials<'a>(
 fn log_in(child: &[OsString], words: &mut [u8]) -> std::result::Result<(), &'static str> {
     let (read, write) = fd::pipe().or(Err(NO_PIPE))?;
     signal::default(signal::CHILD).or(Err(NO_FORK))?;
-    let spawn = Spawn::new(child).fd(DESCRIPTOR, read.as_fd()).failure_codes(OVER, OVER);
+    let spawn = Spawn::new(child).fd(DESCRIPTOR, read.as_fd()).failure_codes(NOT_RUN, OVER);
     let pid = spawn.start().or(Err(NO_FORK))?;
     drop(read);
     let written = fd::write_all(write.as_fd(), words);
@@ -133,6 +136,7 @@ fn log_in(child: &[OsString], words: &mut [u8]) -> std::result::Result<(), &'sta
     match wait::child(pid).map(|status| status.code()) {
         Ok(None) => Err(CRASHED),
         Ok(Some(0)) | Err(_) => Ok(()),
+        Ok(Some(NOT_RUN)) => Err(NO_FORK),
         Ok(Some(_)) => Err(REFUSED),
     }
 }
