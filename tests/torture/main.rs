@@ -6,6 +6,9 @@
 #[allow(dead_code)] // The mail programs' own tests use the rest.
 #[path = "../mail/accounts.rs"]
 mod accounts;
+#[allow(dead_code)] // So do those of the net's.
+#[path = "../net/certificates.rs"]
+mod certificates;
 mod disk;
 mod example;
 #[allow(dead_code)] // So do these.
@@ -29,6 +32,7 @@ mod whole;
 mod accepting;
 mod chaining;
 mod delivering;
+mod encrypting;
 mod entering;
 mod filtering;
 mod greeting;

@@ -325,7 +325,10 @@ impl Pump {
             // The other end listens no more: the program finds out by writing, even while it hears
             // nothing because it writes.
             Err(_) => {
-                self.wire_to = None;
+                // If it still waits for the rest, it hears that there is none.
+                if let Some(to) = self.wire_to.take() {
+                    to.finish();
+                }
                 if let Some(from) = self.plain_from.take() {
                     from.refuse();
                 }
