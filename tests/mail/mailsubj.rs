@@ -43,3 +43,17 @@ fn a_body_that_cannot_be_read_is_not_sent() {
     assert_eq!(ran(&o), (Some(111), String::new(), said.into()));
     assert_eq!(home.numbers("todo"), [0; 0]);
 }
+
+#[test]
+fn without_its_subject_nothing_is_sent() {
+    if tests::original() {
+        return; // The originals have the subject as it is.
+    }
+    let home = installation();
+    // as if there were no more processes
+    home.script("tr", "exit 1\n");
+    let mut mailsubj = home.program("mailsubj");
+    let o = fed(mailsubj.args(["x", "you@b.example"]), "body\n");
+    assert_eq!(ran(&o), (Some(111), String::new(), String::new()));
+    assert_eq!(home.numbers("todo"), [0; 0]);
+}
