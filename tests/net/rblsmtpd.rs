@@ -696,6 +696,9 @@ fn damaged_answers_do_no_harm() {
         command.env("DNSCACHEIP", server.ip.to_string()).env("RBLTIMEOUT", "5");
         assert_eq!(run(&mut command, ""), accepted());
         let listed = asked_at(server.ip, &["-r", "one", "-r", "two", "-c", "-r", "three"]);
+        if listed == accepted() {
+            continue; // The damage was that there is no such name.
+        }
         let line = listed.1.strip_prefix("451 ").and_then(|text| text.strip_suffix("\r\n"));
         let printable = line.map(|text| text.bytes().all(|byte| (32..127).contains(&byte)));
         assert_eq!((listed.0, printable), (Some(0), Some(true)), "{}", listed.1);
