@@ -195,6 +195,8 @@ stop() {
         while kill -0 "$pid" 2>/dev/null && [ $tries -gt 0 ]; do
             sleep 0.1; tries=$((tries - 1))
         done
+        # What still delivers after 15 seconds ends like all else of the process group.
+        kill -9 "-$pid" 2>/dev/null || :
     fi
     rm -f "$demo/svscan.pid"
 }

@@ -1,8 +1,11 @@
 //! `make demo` does what the README says.
 
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
-use tests::{bin, fed_within, free_port, ran, root, scratch, tree};
+use tests::{LIMIT, bin, fed_within, free_port, listener, ran, root, scratch, smtp, tree, until};
 
 #[test]
 fn the_demo_delivers_shows_and_leaves_nothing_behind() {
@@ -37,8 +40,30 @@ fn the_demo_delivers_shows_and_leaves_nothing_behind() {
         let missing: Vec<_> = expected.iter().filter(|text| !out.contains(**text)).collect();
         assert!(code == Some(0) && missing.is_empty(), "{code:?} {missing:?}\n{out}\n{err}");
     }
+    // A delivery that does not end does not keep it.
+    let (silent, silent_port) = listener();
+    fs::write(demo.join("qmail/control/smtproutes"), format!(":127.0.0.1:{silent_port}")).unwrap();
+    let mut client = smtp(port.parse().unwrap());
+    client.expect(220);
+    for (line, code) in [
+        ("HELO client.example", 250),
+        ("MAIL FROM:<>", 250),
+        ("RCPT TO:<you@silent.example>", 250),
+        ("DATA", 354),
+        ("Subject: silence\r\n\r\n.", 250),
+    ] {
+        client.step(line, code);
+    }
+    silent.set_nonblocking(true).unwrap();
+    let mut visitor = None;
+    until(LIMIT, "qmail-remote waits", || {
+        visitor = silent.accept().ok();
+        visitor.is_some()
+    });
+    let group = fs::read_to_string(demo.join("svscan.pid")).unwrap().trim().parse().unwrap();
     let (code, _, err) = run("stop");
     assert_eq!((code, err.as_str(), demo.exists()), (Some(0), "", false));
+    until(LIMIT, "its processes are gone", || killpg(Pid::from_raw(group), None).is_err());
 }
 
 /// Does something when the test ends, however it ends.
