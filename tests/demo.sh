@@ -188,15 +188,20 @@ stop         make demo-stop
 EOF
 }
 
+# Waits at most 15 seconds until a process is gone.
+gone() {
+    tries=150
+    while kill -0 "$1" 2>/dev/null; do
+        [ $tries -gt 0 ] || return 1
+        sleep 0.1; tries=$((tries - 1))
+    done
+}
+
 # Ends svscan, which ends every service and then its log; removes the folder.
 stop() {
     if [ -s "$demo/svscan.pid" ] && pid=$(cat "$demo/svscan.pid") && kill "$pid" 2>/dev/null; then
-        tries=150
-        while kill -0 "$pid" 2>/dev/null && [ $tries -gt 0 ]; do
-            sleep 0.1; tries=$((tries - 1))
-        done
-        # What still delivers after 15 seconds ends like all else of the process group.
-        kill -9 "-$pid" 2>/dev/null || :
+        # What still delivers after 15 seconds is killed.
+        gone "$pid" || { svc -K "$demo"/service/* 2>/dev/null; gone "$pid"; } || :
     fi
     rm -f "$demo/svscan.pid"
 }

@@ -1,8 +1,9 @@
 //! `make demo` does what the README says.
 
-use nix::sys::signal::killpg;
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use std::fs;
+use std::io::Read;
 use std::process::Command;
 use std::time::Duration;
 use tests::{LIMIT, bin, fed_within, free_port, listener, ran, root, scratch, smtp, tree, until};
@@ -51,6 +52,7 @@ fn the_demo_delivers_shows_and_leaves_nothing_behind() {
         ("RCPT TO:<you@silent.example>", 250),
         ("DATA", 354),
         ("Subject: silence\r\n\r\n.", 250),
+        ("QUIT", 221),
     ] {
         client.step(line, code);
     }
@@ -60,10 +62,13 @@ fn the_demo_delivers_shows_and_leaves_nothing_behind() {
         visitor = silent.accept().ok();
         visitor.is_some()
     });
-    let group = fs::read_to_string(demo.join("svscan.pid")).unwrap().trim().parse().unwrap();
+    let svscan = fs::read_to_string(demo.join("svscan.pid")).unwrap().trim().parse().unwrap();
     let (code, _, err) = run("stop");
     assert_eq!((code, err.as_str(), demo.exists()), (Some(0), "", false));
-    until(LIMIT, "its processes are gone", || killpg(Pid::from_raw(group), None).is_err());
+    assert!(kill(Pid::from_raw(svscan), None).is_err());
+    let (mut remote, _) = visitor.unwrap();
+    remote.set_read_timeout(Some(LIMIT)).unwrap();
+    assert_eq!(remote.read(&mut [0]).unwrap(), 0);
 }
 
 /// Does something when the test ends, however it ends.
